@@ -1,0 +1,27 @@
+-- Images of a data set that have no embedding and no reason for having none.
+-- grain: one row per image_id
+-- tables: image_records, embeddings, ingest_issues
+-- params: $dataset, $embedding_key, $scheme_id
+with
+
+embedded as (
+    select distinct image_id
+    from embeddings
+    where embedding_key = $embedding_key and scheme_id = $scheme_id
+),
+
+failed as (
+    select image_records.image_id
+    from image_records
+    inner join ingest_issues
+        on
+            image_records.dataset = ingest_issues.dataset
+            and image_records.image_name = ingest_issues.image_name
+    where image_records.dataset = $dataset and ingest_issues.kind = 'not_embedded'
+)
+
+select distinct image_records.image_id
+from image_records
+anti join embedded on image_records.image_id = embedded.image_id
+anti join failed on image_records.image_id = failed.image_id
+where image_records.dataset = $dataset

@@ -1,0 +1,351 @@
+"""The contract of every table: what a row is, its columns and key, who writes it and who reads it.
+
+Types are Arrow's. Key columns are not nullable; all times are UTC, in microseconds. Vectors are ``list<float>``:
+Delta has no fixed-size list, and a file that was written with one cannot be read by ``polars.scan_delta``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import pyarrow as pa
+from deltalake import ColumnProperties, WriterProperties
+
+UTC = pa.timestamp("us", tz="UTC")
+VECTOR = pa.list_(pa.float32())
+
+# Float32 vectors hardly compress, and the defaults would try.
+VECTORS = WriterProperties(
+    compression="UNCOMPRESSED",
+    default_column_properties=ColumnProperties(dictionary_enabled=False),
+    max_row_group_size=16_384,
+)
+# Photographs are compressed already. With statistics the footer would hold whole photographs as smallest and
+# largest value; with large row groups one photograph would cost the reading of a thousand.
+BLOBS = WriterProperties(
+    compression="UNCOMPRESSED",
+    default_column_properties=ColumnProperties(dictionary_enabled=False),
+    column_properties={"bytes": ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")},
+    max_row_group_size=64,
+)
+ROWS = WriterProperties(compression="ZSTD")
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table's contract."""
+
+    name: str
+    grain: str  # completes "one row per ..."
+    key: tuple[str, ...]
+    columns: pa.Schema
+    written_by: str
+    read_by: str
+    partition_by: tuple[str, ...] = ()
+    writer: WriterProperties = field(default_factory=lambda: ROWS)
+
+
+def _columns(**types: pa.DataType | tuple[pa.DataType, str]) -> pa.Schema:
+    """Build a schema; a type that stands alone is not nullable, ``_optional(type)`` is."""
+    return pa.schema(
+        [
+            pa.field(name, kind[0], nullable=True)
+            if isinstance(kind, tuple)
+            else pa.field(name, kind, nullable=False)
+            for name, kind in types.items()
+        ]
+    )
+
+
+def _optional(kind: pa.DataType) -> tuple[pa.DataType, str]:
+    return kind, "optional"
+
+
+TEXT = pa.string()
+COUNT = pa.int64()
+SMALL = pa.int32()
+REAL = pa.float64()
+YES_NO = pa.bool_()
+
+_ALL = (
+    Table(
+        name="images",
+        grain="distinct image content",
+        key=("image_id",),
+        columns=_columns(
+            image_id=TEXT,  # sha256 of the bytes, hex
+            bytes=pa.binary(),  # exactly as they were found
+            format=TEXT,  # as Pillow names it: JPEG, PNG, ...
+            width_px=SMALL,  # upright: after the orientation of the EXIF block
+            height_px=SMALL,
+            byte_count=COUNT,
+            ingested_at=UTC,
+            flow_run_id=TEXT,
+        ),
+        written_by="ingest",
+        read_by="embed",
+        writer=BLOBS,
+    ),
+    Table(
+        name="image_records",
+        grain="(dataset, image_name)",
+        key=("dataset", "image_name"),
+        columns=_columns(
+            dataset=TEXT,
+            image_name=TEXT,  # the path inside the source, with forward slashes
+            image_id=TEXT,
+            observation_id=TEXT,
+            split_tag=_optional(TEXT),  # train, val, test as the source gave it; splits decide
+            organ=_optional(TEXT),
+            latitude=_optional(REAL),
+            longitude=_optional(REAL),
+            country_code=_optional(TEXT),
+            observed_on=_optional(pa.date32()),
+            license=_optional(TEXT),
+            author=_optional(TEXT),
+            source_uri=TEXT,
+            extra=_optional(TEXT),  # the rest of the source's row, as a JSON object of strings
+            ingested_at=UTC,
+            flow_run_id=TEXT,
+        ),
+        written_by="ingest",
+        read_by="embed, train, predict, evaluate",
+    ),
+    Table(
+        name="labels",
+        grain="(dataset, observation_id, species_id, labelled_at)",
+        key=("dataset", "observation_id", "species_id", "labelled_at"),
+        columns=_columns(
+            dataset=TEXT,
+            observation_id=TEXT,
+            species_id=TEXT,
+            source=TEXT,  # who says so: the folder or table that it was read from
+            status=TEXT,  # given
+            labelled_at=UTC,  # the latest set of an observation is the one that holds
+            flow_run_id=TEXT,
+        ),
+        written_by="ingest",
+        read_by="train, evaluate",
+    ),
+    Table(
+        name="species",
+        grain="species_id",
+        key=("species_id",),
+        columns=_columns(
+            species_id=TEXT,
+            scientific_name=TEXT,  # for people; nothing is ever joined on it
+            genus=_optional(TEXT),
+            family=_optional(TEXT),
+            recorded_at=UTC,
+            flow_run_id=TEXT,
+        ),
+        written_by="ingest",
+        read_by="train, identify",
+    ),
+    Table(
+        name="ingest_issues",
+        grain="(dataset, image_name, kind)",
+        key=("dataset", "image_name", "kind"),
+        columns=_columns(
+            dataset=TEXT,
+            image_name=TEXT,
+            kind=TEXT,
+            detail=TEXT,
+            row_count=COUNT,  # rows or files of the source that it stands for
+            source_uri=_optional(TEXT),
+            first_seen_at=UTC,
+            flow_run_id=TEXT,
+        ),
+        written_by="ingest, embed",
+        read_by="embed, status",
+    ),
+    Table(
+        name="splits",
+        grain="(split_id, observation_id)",
+        key=("split_id", "observation_id"),
+        columns=_columns(
+            split_id=TEXT,  # names data set, held-out share and seed
+            observation_id=TEXT,
+            split=TEXT,  # train, val or test
+            reason=TEXT,  # given by the source, or drawn
+            assigned_at=UTC,
+            flow_run_id=TEXT,
+        ),
+        written_by="train",
+        read_by="train, evaluate",
+    ),
+    Table(
+        name="embedding_specs",
+        grain="embedding_key",
+        key=("embedding_key",),
+        columns=_columns(
+            embedding_key=TEXT,  # hash of the canonical JSON of the spec
+            backbone=TEXT,
+            weights_hash=TEXT,
+            dimension=SMALL,
+            spec=TEXT,  # everything that changes a number in a vector, as canonical JSON
+            recorded_at=UTC,
+            flow_run_id=TEXT,
+        ),
+        written_by="embed",
+        read_by="embed, train, status",
+    ),
+    Table(
+        name="embeddings",
+        grain="(embedding_key, image_id, scheme_id, tile_index)",
+        key=("embedding_key", "image_id", "scheme_id", "tile_index"),
+        columns=_columns(
+            embedding_key=TEXT,
+            image_id=TEXT,
+            scheme_id=TEXT,
+            tile_index=SMALL,  # row by row from the top left
+            tile_row=SMALL,
+            tile_column=SMALL,
+            x0=SMALL,  # in pixels of the upright source image, right and lower edge exclusive
+            y0=SMALL,
+            x1=SMALL,
+            y1=SMALL,
+            cls=VECTOR,
+            mean_patch=VECTOR,
+            embedded_at=UTC,
+            flow_run_id=TEXT,
+        ),
+        written_by="embed",
+        read_by="train, predict",
+        partition_by=("embedding_key",),
+        writer=VECTORS,
+    ),
+    Table(
+        name="class_maps",
+        grain="(class_map_id, class_index)",
+        key=("class_map_id", "class_index"),
+        columns=_columns(
+            class_map_id=TEXT,  # hash of the ordered species ids
+            class_index=SMALL,
+            species_id=TEXT,
+            train_count=COUNT,  # photographs that it was first trained on
+            is_dropped=YES_NO,
+            recorded_at=UTC,
+            flow_run_id=TEXT,
+        ),
+        written_by="train",
+        read_by="predict, evaluate",
+    ),
+    Table(
+        name="tile_predictions",
+        grain="(model_version, image_id, scheme_id, tile_index, rank)",
+        key=("model_version", "image_id", "scheme_id", "tile_index", "rank"),
+        columns=_columns(
+            model_version=TEXT,  # NAME/VERSION of the registry
+            image_id=TEXT,
+            scheme_id=TEXT,
+            tile_index=SMALL,
+            rank=SMALL,  # 1 is the best; the best k only
+            species_id=TEXT,
+            logit=pa.float32(),
+            probability=pa.float32(),
+            class_map_id=TEXT,
+            predicted_at=UTC,
+            flow_run_id=TEXT,
+        ),
+        written_by="predict",
+        read_by="predict, evaluate",
+    ),
+    Table(
+        name="decisions",
+        grain="decision_id",
+        key=("decision_id",),
+        columns=_columns(
+            decision_id=TEXT,  # hash of rule, model version, data set, split and the tiles that were read
+            dataset=TEXT,
+            model_version=TEXT,
+            scheme_id=TEXT,
+            split=TEXT,  # train, val, test or all
+            rule=TEXT,  # the decision rule, as canonical JSON
+            observation_count=COUNT,
+            snapshots=TEXT,  # the tables read, as a JSON object of name to version
+            decided_at=UTC,
+            flow_run_id=TEXT,
+        ),
+        written_by="predict, evaluate",
+        read_by="predict, evaluate",
+    ),
+    Table(
+        name="observation_predictions",
+        grain="(decision_id, observation_id, species_id)",
+        key=("decision_id", "observation_id", "species_id"),
+        columns=_columns(
+            decision_id=TEXT,
+            observation_id=TEXT,
+            species_id=TEXT,
+            score=REAL,  # a probability, 0 to 1
+            votes=COUNT,  # tiles whose best species it is
+            rank=SMALL,  # 1 is the best of the observation
+            is_answer=YES_NO,  # false for the runners-up of a one-species answer
+            flow_run_id=TEXT,
+        ),
+        written_by="predict, evaluate",
+        read_by="evaluate",
+    ),
+    Table(
+        name="evaluations",
+        grain="(evaluation_id, metric, slice)",
+        key=("evaluation_id", "metric", "slice"),
+        columns=_columns(
+            evaluation_id=TEXT,  # hash of decision and truth
+            metric=TEXT,
+            slice=TEXT,  # all
+            value=REAL,
+            decision_id=TEXT,
+            dataset=TEXT,
+            split=TEXT,  # train, val, test or all
+            model_version=TEXT,
+            observation_count=COUNT,
+            snapshots=TEXT,  # the tables read, as a JSON object of name to version
+            evaluated_at=UTC,
+            flow_run_id=TEXT,
+        ),
+        written_by="evaluate",
+        read_by="retrain, status",
+    ),
+    Table(
+        name="stage_runs",
+        grain="(flow_run_id, stage)",
+        key=("flow_run_id", "stage"),
+        columns=_columns(
+            flow_run_id=TEXT,
+            stage=TEXT,
+            dataset=TEXT,
+            rows=COUNT,  # written
+            reused=COUNT,  # found done
+            seconds=REAL,
+            bytes=COUNT,  # of photographs read; 0 where a stage reads none
+            images_per_second=_optional(REAL),
+            finished_at=UTC,
+        ),
+        written_by="every stage that wrote something",
+        read_by="status",
+    ),
+    Table(
+        name="retrain_decisions",
+        grain="flow_run_id",
+        key=("flow_run_id",),
+        columns=_columns(
+            flow_run_id=TEXT,
+            dataset=TEXT,
+            model=TEXT,
+            champion=_optional(TEXT),  # model version that held the alias before
+            challenger=TEXT,
+            metric=TEXT,
+            champion_score=_optional(REAL),
+            challenger_score=REAL,
+            decision=TEXT,  # first, promoted or refused
+            reason=TEXT,  # in words
+            decided_at=UTC,
+        ),
+        written_by="retrain",
+        read_by="status",
+    ),
+)
+
+TABLES: Mapping[str, Table] = MappingProxyType({table.name: table for table in _ALL})

@@ -1,0 +1,42 @@
+"""A folder whose sub-folders are species. Photographs that lie in the folder itself have no label."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lake.sources import SourceIssue, SourceRecord, SourceSpecies, files_below, is_image_name, split_tag
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """``folder/<species>/**/<any name>.<any image extension>``; each photograph is an observation of its own."""
+
+    folder: Path
+    split: str | None = None  # the split tag of all its photographs
+
+    @property
+    def uri(self) -> str:
+        """The folder."""
+        return str(self.folder.resolve())
+
+    def __iter__(self) -> Iterator[SourceRecord | SourceIssue]:
+        """Yield every file, as a record or as an issue.
+
+        Raises:
+            SourceError: If it is no folder or the split tag is none.
+        """
+        tag = None if self.split is None else split_tag(self.split, "the split tag")
+        for path in files_below(self.folder):
+            inside = path.relative_to(self.folder)
+            name = inside.as_posix()
+            if not is_image_name(path):
+                yield SourceIssue(name, "not_an_image", f"{path.suffix or 'no'} extension is none of an image format")
+                continue
+            species = inside.parts[0] if len(inside.parts) > 1 else None
+            yield SourceRecord(
+                image_name=name,
+                path=path,
+                observation_id=name,
+                species=() if species is None else (SourceSpecies(species, species.replace("_", " ")),),
+                split_tag=tag,
+            )

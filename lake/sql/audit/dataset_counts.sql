@@ -1,0 +1,51 @@
+-- What the lake holds of each data set.
+-- grain: one row per dataset
+-- tables: image_records, labels, ingest_issues
+-- params: none
+with
+
+records as (
+    select
+        dataset,
+        count(*) as photographs,
+        count(distinct image_id) as images,
+        count(distinct observation_id) as observations
+    from image_records
+    group by dataset
+),
+
+labelled as (
+    select
+        dataset,
+        count(distinct observation_id) as labelled_observations,
+        count(distinct species_id) as species
+    from labels
+    group by dataset
+),
+
+-- what has been mended since is on record, and no longer set aside
+waiting as (
+    select
+        ingest_issues.dataset,
+        sum(ingest_issues.row_count) as set_aside
+    from ingest_issues
+    anti join image_records
+        on
+            ingest_issues.dataset = image_records.dataset
+            and ingest_issues.image_name = image_records.image_name
+            and ingest_issues.kind != 'not_embedded'
+    group by ingest_issues.dataset
+)
+
+select
+    coalesce(records.dataset, waiting.dataset) as dataset,
+    coalesce(records.photographs, 0) as photographs,
+    coalesce(records.images, 0) as images,
+    coalesce(records.observations, 0) as observations,
+    coalesce(labelled.labelled_observations, 0) as labelled_observations,
+    coalesce(labelled.species, 0) as species,
+    cast(coalesce(waiting.set_aside, 0) as bigint) as set_aside
+from records
+full outer join waiting on records.dataset = waiting.dataset
+left join labelled on records.dataset = labelled.dataset
+order by dataset

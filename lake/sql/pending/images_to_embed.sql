@@ -1,0 +1,34 @@
+-- Images of a data set that have no embedding under a key and a tiling scheme, and are not known to fail.
+-- grain: one row per image_id
+-- tables: image_records, embeddings, ingest_issues
+-- params: $dataset, $embedding_key, $scheme_id
+with
+
+wanted as (
+    select distinct
+        image_id,
+        -- one name stands for the image where several records share it
+        min(image_name) over (partition by image_id) as image_name
+    from image_records
+    where dataset = $dataset
+),
+
+embedded as (
+    select distinct image_id
+    from embeddings
+    where embedding_key = $embedding_key and scheme_id = $scheme_id
+),
+
+failed as (
+    select image_name
+    from ingest_issues
+    where dataset = $dataset and kind = 'not_embedded'
+)
+
+select
+    wanted.image_id,
+    wanted.image_name
+from wanted
+anti join embedded on wanted.image_id = embedded.image_id
+anti join failed on wanted.image_name = failed.image_name
+order by wanted.image_id

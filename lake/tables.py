@@ -1,0 +1,249 @@
+"""Delta tables: create, append exactly once, read at a version.
+
+Nothing here knows what a table is about; the contracts stand in ``lake.schemas``. A table is never overwritten
+and a row never updated: what changes is said by a later row.
+"""
+
+import hashlib
+import json
+import random
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from lake.errors import LakeError, RowsRefusedError, TableMissingError
+from lake.schemas import TABLES, Table
+
+# Every append of a table carries this application id with the next number, so that of two appends that were
+# planned on the same version one is refused and looks again at what the other wrote. Appends to Delta do not
+# conflict by themselves: without it two writers of the same rows would both succeed.
+_SEQUENCE = "taxalake.append"
+_ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class Lake:
+    """Where the tables live: a folder, or an object store's URI with its options."""
+
+    root: str
+    storage_options: Mapping[str, str] = field(default_factory=dict)
+
+    def uri(self, table: str) -> str:
+        """Return the place of one table."""
+        return f"{self.root.rstrip('/')}/{table}"
+
+    @property
+    def is_local(self) -> bool:
+        """True where the tables are files of this machine."""
+        return "://" not in self.root
+
+
+@dataclass(frozen=True, order=True)
+class Snapshot:
+    """A table at a version. Version 0 is a version."""
+
+    table: str
+    version: int
+
+    def __str__(self) -> str:
+        return f"{self.table}@{self.version}"
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What an append did."""
+
+    snapshot: Snapshot
+    row_count: int  # rows that were new; 0 means that nothing was committed
+
+
+def create_missing(lake: Lake) -> list[str]:
+    """Create the tables that the lake does not hold yet and return their names.
+
+    Creation is this step and no other: no append and no reader ever creates a table, so that a lake that cannot
+    be read is never mistaken for an empty one.
+    """
+    created = []
+    for table in TABLES.values():
+        if exists(lake, table.name):
+            continue
+        try:
+            DeltaTable.create(
+                lake.uri(table.name),
+                schema=Schema.from_arrow(table.columns),
+                mode="error",
+                partition_by=list(table.partition_by),
+                name=table.name,
+                description=f"One row per {table.grain}.",
+                storage_options=dict(lake.storage_options),
+            )
+        except DeltaError:
+            # Another process may have been faster; anything else still fails here.
+            if not exists(lake, table.name):
+                raise
+            continue
+        created.append(table.name)
+    return created
+
+
+def exists(lake: Lake, name: str) -> bool:
+    """Say whether the lake holds the table, without reading it."""
+    return DeltaTable.is_deltatable(lake.uri(name), storage_options=dict(lake.storage_options))
+
+
+def open_table(lake: Lake, name: str, version: int | None = None) -> DeltaTable:
+    """Open one table, at its newest version or at a given one.
+
+    Raises:
+        TableMissingError: If the lake holds no such table.
+        LakeError: If the table is there and cannot be read.
+    """
+    _contract(name)
+    try:
+        return DeltaTable(lake.uri(name), version=version, storage_options=dict(lake.storage_options))
+    except TableNotFoundError as error:
+        raise TableMissingError(
+            f"there is no table {name!r} in {lake.root}. `taxalake ingest` makes the tables; "
+            f"is --home (TAXALAKE_HOME) the one that you meant?"
+        ) from error
+    except DeltaError as error:
+        at = "" if version is None else f" at version {version}"
+        raise LakeError(f"the table {name!r} in {lake.root} cannot be read{at}: {error}") from error
+
+
+def latest(lake: Lake, *names: str) -> tuple[Snapshot, ...]:
+    """Return the newest version of each table, in the order asked."""
+    return tuple(Snapshot(name, open_table(lake, name).version()) for name in names)
+
+
+def scan(lake: Lake, snapshot: Snapshot) -> pl.LazyFrame:
+    """Return a table at a version as a lazy frame: filters and columns are pushed down to the files."""
+    return pl.scan_delta(open_table(lake, snapshot.table, snapshot.version))
+
+
+def append(lake: Lake, name: str, rows: pa.Table, planned_on: Snapshot | None = None) -> Appended:
+    """Append those rows whose key the table does not hold yet, in one commit, exactly once.
+
+    Args:
+        lake: The place of the tables.
+        name: The table.
+        rows: (N, columns of the contract) in any column order; missing nullable columns are filled with null.
+        planned_on: The snapshot in which the caller has looked for these keys. While the table still stands
+            there, the keys are not read a second time.
+
+    Returns:
+        The snapshot that holds the rows, and how many of them were new.
+
+    Raises:
+        RowsRefusedError: If rows do not fit the contract or name one key twice.
+        TableMissingError: If the lake holds no such table.
+    """
+    table = _contract(name)
+    rows = _conform(table, rows)
+    for attempt in range(_ATTEMPTS):
+        handle = open_table(lake, name)
+        fresh = rows
+        if planned_on is None or planned_on.version != handle.version():
+            fresh = _without_known(table, handle, rows)
+        if fresh.num_rows == 0:
+            return Appended(Snapshot(name, handle.version()), 0)
+        number = handle.transaction_version(_SEQUENCE)
+        try:
+            # Through the handle that was looked at: a fresh one would not notice what came in between.
+            write_deltalake(
+                handle,
+                fresh,
+                mode="append",
+                writer_properties=table.writer,
+                commit_properties=CommitProperties(
+                    app_transactions=[
+                        Transaction(_SEQUENCE, 0 if number is None else number + 1),
+                        Transaction(_content_id(table, fresh), 0),
+                    ]
+                ),
+            )
+        except CommitFailedError:
+            time.sleep(random.uniform(0, 0.05 * (attempt + 1)))  # apart, so that two writers do not keep step
+            continue
+        return Appended(Snapshot(name, handle.version()), fresh.num_rows)
+    raise LakeError(f"{name!r} in {lake.root} was committed to by others {_ATTEMPTS} times in a row; run again")
+
+
+def canonical_json(value: object) -> str:
+    """Return the one JSON text of a value: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest(value: object, length: int = 16) -> str:
+    """Return a short hash (hex) of the canonical JSON of a value, for ids that name content."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]
+
+
+def describe(snapshots: Iterable[Snapshot]) -> str:
+    """Return snapshots as the JSON object of table to version that tables store."""
+    return canonical_json({snapshot.table: snapshot.version for snapshot in snapshots})
+
+
+def disk_path(lake: Lake) -> Path | None:
+    """Return the folder of a local lake, None for an object store."""
+    return Path(lake.root) if lake.is_local else None
+
+
+def _contract(name: str) -> Table:
+    try:
+        return TABLES[name]
+    except KeyError:
+        raise TableMissingError(f"there is no table {name!r}; the tables are {', '.join(TABLES)}") from None
+
+
+def _conform(table: Table, rows: pa.Table) -> pa.Table:
+    """Put rows in the order and types of the contract and hold them against it."""
+    unknown = set(rows.column_names) - set(table.columns.names)
+    if unknown:
+        raise RowsRefusedError(f"{table.name} has no column {', '.join(sorted(unknown))}")
+    columns = []
+    for spec in table.columns:
+        if spec.name in rows.column_names:
+            column = rows[spec.name].cast(spec.type)
+        elif spec.nullable:
+            column = pa.nulls(rows.num_rows, spec.type)
+        else:
+            raise RowsRefusedError(f"{table.name}.{spec.name} is required and was not given")
+        if not spec.nullable and column.null_count:
+            raise RowsRefusedError(f"{table.name}.{spec.name} is null in {column.null_count} of {len(column)} rows")
+        columns.append(column)
+    conformed = pa.table(columns, schema=table.columns)
+    keys = conformed.select(table.key)
+    distinct = keys.group_by(list(table.key)).aggregate([]).num_rows
+    if distinct != conformed.num_rows:
+        raise RowsRefusedError(
+            f"{conformed.num_rows} rows for {table.name} name only {distinct} keys ({', '.join(table.key)})"
+        )
+    return conformed
+
+
+def _without_known(table: Table, handle: DeltaTable, rows: pa.Table) -> pa.Table:
+    """Return the rows whose key the table, as the handle sees it, does not hold."""
+    if handle.version() == 0:
+        return rows
+    key = list(table.key)
+    offered = pl.DataFrame(rows.select(key)).with_row_index("position")
+    known = pl.scan_delta(handle).select(key)
+    for column in table.partition_by:
+        known = known.filter(pl.col(column).is_in(offered[column].unique().implode()))
+    fresh = offered.lazy().join(known, on=key, how="anti").select("position").sort("position").collect()
+    return rows.take(fresh["position"].to_arrow())
+
+
+def _content_id(table: Table, rows: pa.Table) -> str:
+    """Name an append by what it holds: a hash of its sorted keys."""
+    members = hashlib.sha256()
+    for key in sorted(zip(*(rows[column].to_pylist() for column in table.key), strict=True)):
+        members.update(repr(key).encode())
+    return f"{table.name}:{members.hexdigest()[:32]}"
