@@ -186,9 +186,7 @@ def _append(lake: Lake, table: str, rows: list[dict[str, object]]) -> tables.App
     return tables.append(lake, table, pa.Table.from_pylist(rows, schema=TABLES[table].columns))
 
 
-def _image_rows(
-    reads: Iterable[_Read], held: Known, now: datetime, stamp: dict[str, str]
-) -> list[dict[str, object]]:
+def _image_rows(reads: Iterable[_Read], held: Known, now: datetime, stamp: dict[str, str]) -> list[dict[str, object]]:
     rows = []
     for read in reads:
         if read.image_id in held.contents or not isinstance(read.facts, ImageFacts):
@@ -276,9 +274,7 @@ def _issue_rows(
     return list(rows.values())
 
 
-def _record_rows(
-    dataset: str, reads: Iterable[_Read], now: datetime, stamp: dict[str, str]
-) -> list[dict[str, object]]:
+def _record_rows(dataset: str, reads: Iterable[_Read], now: datetime, stamp: dict[str, str]) -> list[dict[str, object]]:
     return [
         {
             "dataset": dataset,

@@ -103,9 +103,7 @@ def _run(
 
 
 @contextmanager
-def _sealed(
-    handles: Mapping[str, DeltaTable], frames: Mapping[str, pa.Table]
-) -> Iterator[duckdb.DuckDBPyConnection]:
+def _sealed(handles: Mapping[str, DeltaTable], frames: Mapping[str, pa.Table]) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open an engine that sees the given tables and cannot be opened further.
 
     The order matters: the allowed files are named first, then the outside is shut, then the settings are locked.

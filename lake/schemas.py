@@ -49,9 +49,7 @@ def _columns(**types: pa.DataType | tuple[pa.DataType, str]) -> pa.Schema:
     """Build a schema; a type that stands alone is not nullable, ``_optional(type)`` is."""
     return pa.schema(
         [
-            pa.field(name, kind[0], nullable=True)
-            if isinstance(kind, tuple)
-            else pa.field(name, kind, nullable=False)
+            pa.field(name, kind[0], nullable=True) if isinstance(kind, tuple) else pa.field(name, kind, nullable=False)
             for name, kind in types.items()
         ]
     )

@@ -122,6 +122,11 @@ def latest(lake: Lake, *names: str) -> tuple[Snapshot, ...]:
     return tuple(Snapshot(name, open_table(lake, name).version()) for name in names)
 
 
+def row_count(lake: Lake, snapshot: Snapshot) -> int:
+    """Return the number of rows of a snapshot, from its log where that says it."""
+    return int(open_table(lake, snapshot.table, snapshot.version).count())
+
+
 def scan(lake: Lake, snapshot: Snapshot) -> pl.LazyFrame:
     """Return a table at a version as a lazy frame: filters and columns are pushed down to the files."""
     return pl.scan_delta(open_table(lake, snapshot.table, snapshot.version))

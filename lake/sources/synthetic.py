@@ -1,8 +1,9 @@
 """A small flora, invented and drawn: pictures to try the whole lake on where there is no network and no data.
 
-It knows how an invented plant grows, how light falls on it and where its pictures lie in a folder. It leaves
-the tables to ``lake.intake`` and every judgement of the pictures to ``modeling``: what it writes is a folder of
-JPEG files with two CSV files beside them. Two drawings into one folder at the same time are not provided for.
+It knows how an invented plant grows, how light falls on it and where its pictures lie in a folder. It
+leaves the tables to ``lake.intake`` and every judgement of the pictures to ``modeling``: what it writes is a
+folder of JPEG files with two CSV files beside them. It does not provide for two drawings into one folder at
+once.
 
 Lengths are in spans: a span is the side of one tile, and a grown plant is a little less than a span across.
 """
@@ -34,10 +35,10 @@ DRAWING = 1
 JPEG_QUALITY = 90
 TEST_EVERY = 4  # every fourth plant of a species is held out
 TWICE_EVERY = 3  # every third plant of a species is photographed twice
-NEARNESS = (0.9, 1.1)  # how large plants come out in a picture, as a share of the span
+NEARNESS = (1.02, 1.22)  # how large plants come out in a picture, as a share of the span
 BARE_SHARE = 0.08  # of the cells of a quadrat, nothing grows in
 FLOWERING_SHARE = 0.6  # of the plants of a species that flowers at all
-SPECIES_LIMIT = 48  # genera x markings, less what the rule of sisters leaves unused
+SPECIES_LIMIT = 48  # three rounds of the genera: in a fourth, those with sisters would want for markings
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,11 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Surface:
-    """A leaf seen pixel by pixel, each field (H, W).
+    """A leaf seen pixel by pixel, each field of the shape of the pixels.
 
     ``depth`` is the distance inside the margin in leaf lengths, negative outside. ``along`` runs 0..1 from
-    base to tip, ``across`` -1..1 from side to side, ``outward`` 0..1 from the middle to the margin; ``vein`` is
-    1 on a vein and 0 between.
+    base to tip, ``across`` -1..1 from side to side, ``outward`` 0..1 from the middle to the margin;
+    ``vein`` is 1 on a vein and 0 between.
     """
 
     depth: Pixels
@@ -117,11 +118,22 @@ class Outline(Protocol):
     def reach(self) -> float:
         """The farthest the outline goes from its axis, in lengths."""
 
-    def depth(self, u: Pixels, v: Pixels) -> Pixels:
-        """Return ``Surface.depth`` alone, which is all that a shadow needs."""
-
     def surface(self, u: Pixels, v: Pixels) -> Surface:
         """Return what is seen at each pixel."""
+
+
+# Outlines are looked up, not computed: a picture asks for a million of their points.
+STEPS = 1024
+
+
+def _unit(values: Pixels) -> Pixels:
+    # Two calls cost a third of np.clip on boxes as small as a leaf's.
+    return np.minimum(np.maximum(values, 0), 1)
+
+
+def _smooth(low: float, high: float, values: Pixels) -> Pixels:
+    share = _unit((values - low) * (1 / (high - low)))
+    return share * share * (3 - 2 * share)
 
 
 @dataclass(frozen=True)
@@ -146,43 +158,37 @@ class Blade:
         """The greatest half width, teeth included."""
         return self.width * (1 + self.tooth)
 
-    def depth(self, u: Pixels, v: Pixels) -> Pixels:
-        """Distance to the margin beside the axis, and to the ends of the axis beyond them."""
-        half_widths, flatness = _margin(self)
-        index = _index(u)
-        beyond = np.maximum(np.maximum(-u, u - 1), 0)
-        return (half_widths[index] - np.abs(v)) * flatness[index] - beyond
-
     def surface(self, u: Pixels, v: Pixels) -> Surface:
         """Veins leave the midrib forwards, at one angle."""
-        along, aside = _unit(u), np.abs(v)
-        outward = np.minimum(aside / np.maximum(_margin(self)[0][_index(u)], 1e-3), 1)
+        half_widths, flatness = _margin(self)
+        index = (_unit(0.5 * u + 0.25) * (STEPS - 1)).astype(np.int32)
+        half_width, aside, along = half_widths[index], np.abs(v), _unit(u)
+        depth = (half_width - aside) * flatness[index]
+        outward = np.minimum(aside / np.maximum(half_width, 1e-3), 1)
         vein = _unit(1 - aside * 55)
         if self.veins:
             phase = (along - 0.55 * aside) * self.veins
-            vein = np.maximum(vein, 0.7 * np.maximum(1 - np.abs(phase - np.rint(phase)) * 7, 0))
-        return Surface(self.depth(u, v), along, np.copysign(outward, v), outward, vein)
-
-
-MARGIN_STEPS = 1024
-
-
-def _index(u: Pixels) -> NDArray[np.int32]:
-    return (_unit(u) * (MARGIN_STEPS - 1)).astype(np.int32)
+            vein = np.maximum(vein, 0.7 - 5 * np.abs(phase - np.rint(phase)))
+        return Surface(depth, along, np.copysign(outward, v), outward, vein)
 
 
 @lru_cache(maxsize=256)
 def _margin(blade: Blade) -> tuple[Pixels, Pixels]:
-    """Half widths along a blade, and the cosine that makes a distance of a width; (MARGIN_STEPS,) float32."""
-    u = np.linspace(0, 1, MARGIN_STEPS)
+    """Half widths of a blade from -0.5 to 1.5 of its length, and the cosine that makes them distances.
+
+    Beyond the ends a half width is negative: minus the distance to the end. Both are (STEPS,) float32.
+    """
+    u = np.linspace(-0.5, 1.5, STEPS)
+    on = np.clip(u, 0, 1)
     rise, fall = blade.taper * blade.peak, blade.taper * (1 - blade.peak)
-    half_width = blade.width * (u / blade.peak) ** rise * ((1 - u) / (1 - blade.peak)) ** fall
+    half_width = blade.width * (on / blade.peak) ** rise * ((1 - on) / (1 - blade.peak)) ** fall
     if blade.lobes:
-        half_width *= 1 - blade.notch * (0.5 + 0.5 * np.cos(2 * np.pi * blade.lobes * u)) ** 2
+        half_width *= 1 - blade.notch * (0.5 + 0.5 * np.cos(2 * np.pi * blade.lobes * on)) ** 2
     if blade.teeth:
-        half_width *= 1 + blade.tooth * (1 - (u * blade.teeth) % 1 * 2)
+        half_width *= 1 + blade.tooth * (1 - (on * blade.teeth) % 1 * 2)
     # A tooth falls off a cliff; an unbounded slope would make its edge a hole.
-    slope = np.clip(np.gradient(half_width, u), -2.5, 2.5)
+    slope = np.where(on == u, np.clip(np.gradient(half_width, u), -2.5, 2.5), 0)
+    half_width -= np.abs(u - on)
     return half_width.astype(np.float32), (1 / np.sqrt(1 + slope**2)).astype(np.float32)
 
 
@@ -196,6 +202,7 @@ class Fan:
 
     lobes: int
     notch: float
+    veins: int
     sinus: float = 0.0
     point: float = 0.0
 
@@ -204,29 +211,34 @@ class Fan:
         """The radius with its tip drawn out, whichever way it points."""
         return 0.52 * (1 + self.point)
 
-    def depth(self, u: Pixels, v: Pixels) -> Pixels:
-        """Distance to the margin along the ray from the middle, less where the margin is crossed aslant."""
-        radius, distance, wave = self._rays(u, v)
-        return (radius - distance) / (1 + self.lobes * self.notch * 0.8 * np.sqrt(wave * (1 - wave)))
-
     def surface(self, u: Pixels, v: Pixels) -> Surface:
-        """One vein runs from the middle into each lobe."""
-        radius, distance, wave = self._rays(u, v)
-        along = np.minimum(distance / radius, 1)
-        vein = _unit(1 - wave * distance * 22) * (1 - 0.5 * along)
-        return Surface(self.depth(u, v), along, np.clip(v / radius, -1, 1), along, vein)
-
-    def _rays(self, u: Pixels, v: Pixels) -> tuple[Pixels, Pixels, Pixels]:
-        """Radius of the leaf and distance from its middle, both in lengths; and 0 on a lobe to 1 in a notch."""
+        """All veins run from the middle, the foremost into the tip."""
+        radii, flatness, gaps = _rays(self)
         ahead = u - 0.45
-        turn = np.arctan2(v, ahead)
-        wave = 0.5 - 0.5 * np.cos(self.lobes * turn)
-        radius = 0.52 * (1 - self.notch * wave)
-        if self.sinus:
-            radius *= 1 - self.sinus * np.exp(-(((math.pi - np.abs(turn)) / 0.4) ** 2))
-        if self.point:
-            radius *= 1 + self.point * np.exp(-((turn / 0.35) ** 2))
-        return radius, np.hypot(v, ahead), wave
+        index = (np.arctan2(v, ahead) * ((STEPS - 1) / (2 * math.pi)) + (STEPS / 2)).astype(np.int32)
+        radius, distance = radii[index], np.sqrt(ahead * ahead + v * v)
+        outward = np.minimum(distance / radius, 1)
+        vein = np.maximum(1 - gaps[index] * distance, 0)
+        across = np.minimum(np.maximum(v / radius, -1), 1)
+        return Surface((radius - distance) * flatness[index], outward, across, outward, vein)
+
+
+@lru_cache(maxsize=64)
+def _rays(fan: Fan) -> tuple[Pixels, Pixels, Pixels]:
+    """The margin of a fan for directions from -pi to pi; each (STEPS,) float32.
+
+    Returns:
+        The radius, in lengths; the cosine that makes it a distance; and how fast a vein fades with the
+        distance from the middle.
+    """
+    turn = np.linspace(-math.pi, math.pi, STEPS)
+    radius = 0.52 * (1 - fan.notch * (0.5 - 0.5 * np.cos(fan.lobes * turn)))
+    radius *= 1 - fan.sinus * np.exp(-(((math.pi - np.abs(turn)) / 0.4) ** 2))
+    radius *= 1 + fan.point * np.exp(-((turn / 0.35) ** 2))
+    slope = np.clip(np.gradient(radius, turn) / radius, -2.5, 2.5)
+    fade = 22 * (0.5 - 0.5 * np.cos(fan.veins * turn)) if fan.veins else np.full(STEPS, 1e3)
+    flatness = 1 / np.sqrt(1 + slope**2)
+    return radius.astype(np.float32), flatness.astype(np.float32), fade.astype(np.float32)
 
 
 # ---------------------------------------------------------------- markings
@@ -240,16 +252,6 @@ class Marking:
     amount: Callable[[Surface, float], Pixels]
 
 
-def _unit(values: Pixels) -> Pixels:
-    # Two calls cost a third of np.clip on boxes as small as a leaf's.
-    return np.minimum(np.maximum(values, 0), 1)
-
-
-def _smooth(low: float, high: float, values: Pixels) -> Pixels:
-    share = _unit((values - low) * (1 / (high - low)))
-    return share * share * (3 - 2 * share)
-
-
 def _spots(leaf: Surface, phase: float) -> Pixels:
     rows = np.sin(leaf.along * 19 + phase)
     return _smooth(0.25, 0.5, rows * np.sin(leaf.across * 6.3 + 1.57 * np.sign(rows) + phase * 3))
@@ -260,7 +262,7 @@ def _stripes(leaf: Surface, phase: float) -> Pixels:
 
 
 def _margins(leaf: Surface, phase: float) -> Pixels:
-    return _smooth(0.62, 0.76, leaf.outward + 0.05 * np.sin(leaf.along * 23 + phase))
+    return _smooth(0.7, 0.84, leaf.outward + 0.05 * np.sin(leaf.along * 23 + phase))
 
 
 def _zone(leaf: Surface, _phase: float) -> Pixels:
@@ -271,7 +273,7 @@ def _veins(leaf: Surface, _phase: float) -> Pixels:
     return leaf.vein
 
 
-def _heart(leaf: Surface, _phase: float) -> Pixels:
+def _eye(leaf: Surface, _phase: float) -> Pixels:
     return 1 - _smooth(0.2, 0.75, leaf.along + 0.15 * np.abs(leaf.across))
 
 
@@ -286,7 +288,7 @@ MARKINGS = (
     Marking("venosa", _veins),
     Marking("lineata", _stripes),
     Marking("zonata", _zone),
-    Marking("cordata", _heart),
+    Marking("ocellata", _eye),
 )
 
 
@@ -295,7 +297,7 @@ MARKINGS = (
 
 @dataclass(frozen=True)
 class Stand:
-    """One leaf or stalk, in spans and radians: where it starts and points, how high over the ground (``lift``)."""
+    """One leaf or stalk, in spans and radians: its foot, where it points, its height over the ground."""
 
     x: float
     y: float
@@ -408,9 +410,8 @@ class Sprig:
         """The stem, then its leaves from foot to tip."""
         count = int(rng.integers(self.nodes[0], self.nodes[1] + 1))
         leaf_length = rng.uniform(*self.length)
-        stem = Stand(
-            -0.42, 0.0, rng.normal(0, 0.05), rng.uniform(0.66, 0.74), 0.02, rng.normal(0, 0.14), stalk=True
-        )
+        lean, length, bend = rng.normal(0, 0.05), rng.uniform(0.66, 0.74), rng.normal(0, 0.14)
+        stem = Stand(-0.42, 0.0, lean, length, 0.02, bend, stalk=True)
         yield stem
         for k in range(count):
             share = (k + 0.6) / count
@@ -470,11 +471,9 @@ class Stalked:
         turn = rng.uniform(0, 2 * math.pi)
         stalks = []
         for k in range(count):
-            out = (0.44 - length * 0.8) * (1 - k / count) ** 0.8
+            out = (0.45 - length) * (1 - k / count) ** 0.8 * rng.uniform(0.85, 1.1) + 0.02
             angle = turn + k * GOLDEN_ANGLE + rng.normal(0, 0.15)
-            stalks.append(
-                Stand(0, 0, angle, out * rng.uniform(0.85, 1.1) + 0.02, 0.012, rng.normal(0, 0.15), True)
-            )
+            stalks.append(Stand(0.0, 0.0, angle, out, 0.012, rng.normal(0, 0.15), stalk=True))
         yield from stalks
         for k, stalk in enumerate(stalks):
             x, y = stalk.point(1.0)
@@ -502,16 +501,16 @@ GENERA = (
     Genus(
         "Dentarola",
         Rosette((10, 15), (0.38, 0.46), 0.5),
-        Blade(0.17, 0.64, 1.2, lobes=6, notch=0.72, veins=6),
+        Blade(0.17, 0.64, 1.2, lobes=5, notch=0.62, veins=6),
     ),
     Genus("Junciola", Tuft((34, 50), (0.3, 0.47)), Blade(0.032, 0.3, 1.1)),
-    Genus("Palmiria", Stalked((7, 11), (0.25, 0.31)), Fan(5, 0.55, sinus=0.3)),
-    Genus("Trifolina", Stalked((8, 12), (0.145, 0.18), leaflets=3), Blade(0.36, 0.6, 1.0, veins=7)),
-    Genus("Filicella", Frond((6, 9), (0.4, 0.47), 11), Blade(0.17, 0.35, 1.3, veins=4)),
-    Genus("Orbiella", Stalked((9, 15), (0.19, 0.25)), Fan(9, 0.07, sinus=0.25)),
+    Genus("Palmiria", Stalked((7, 11), (0.25, 0.31)), Fan(5, 0.55, 5, sinus=0.3)),
+    Genus("Trifolina", Stalked((9, 13), (0.145, 0.18), leaflets=3), Blade(0.36, 0.6, 1.0, veins=7)),
+    Genus("Pinnarola", Frond((6, 9), (0.4, 0.47), 11), Blade(0.17, 0.35, 1.3, veins=4)),
+    Genus("Orbiella", Stalked((9, 15), (0.19, 0.25)), Fan(9, 0.07, 9, sinus=0.25)),
     Genus("Salicetta", Sprig((9, 13), (0.3, 0.36), 0.85, opposite=False), Blade(0.11, 0.4, 1.6, veins=9)),
-    Genus("Mentharia", Cross((4, 5), (0.36, 0.43)), Blade(0.27, 0.36, 1.5, teeth=11, tooth=0.09, veins=6)),
-    Genus("Cordiola", Stalked((6, 9), (0.25, 0.31)), Fan(1, 0.0, sinus=0.55, point=0.35)),
+    Genus("Mentharia", Cross((4, 6), (0.4, 0.47)), Blade(0.27, 0.36, 1.5, teeth=11, tooth=0.09, veins=6)),
+    Genus("Cordiola", Stalked((7, 10), (0.21, 0.26)), Fan(1, 0.0, 7, sinus=0.55, point=0.35)),
     Genus("Sempervilla", Rosette((34, 46), (0.3, 0.38), 0.18), Blade(0.19, 0.62, 1.2)),
     Genus("Aciculina", Sprig((20, 26), (0.17, 0.22), 0.95, opposite=True), Blade(0.055, 0.4, 1.1)),
 )
@@ -549,7 +548,7 @@ class Species:
 
 def species_of(flora: Flora) -> tuple[Species, ...]:
     """Return the species of a flora, in the order in which they were thought of."""
-    order = _rng(flora.seed, "genera").permutation(len(GENERA))
+    order = _rng(flora.seed, "order of the genera").permutation(len(GENERA))
     markings = [_rng(flora.seed, f"markings of {g.name}").permutation(len(MARKINGS)) for g in GENERA]
     grown = [0] * len(GENERA)
     species = []
@@ -559,21 +558,22 @@ def species_of(flora: Flora) -> tuple[Species, ...]:
         genus = order[(3 * (number // 4) + min(number % 4, 2)) % len(order)]
         marking = MARKINGS[markings[genus][grown[genus]]]
         grown[genus] += 1
-        species.append(_species(flora.seed, number, GENERA[genus], marking))
+        species.append(_species(flora.seed, GENERA[genus], marking))
     return tuple(species)
 
 
-def _species(seed: int, number: int, genus: Genus, marking: Marking) -> Species:
+def _species(seed: int, genus: Genus, marking: Marking) -> Species:
     rng = _rng(seed, f"{genus.name} {marking.epithet}")
-    hue, saturation, value = rng.uniform(0.2, 0.42), rng.uniform(0.3, 0.62), rng.uniform(0.36, 0.62)
+    hue, saturation, value = rng.uniform(0.17, 0.46), rng.uniform(0.3, 0.7), rng.uniform(0.34, 0.66)
     # The second colour is paler or redder than the leaf, as it is in gardens.
     if rng.random() < 0.6:
         second = _colour(hue - 0.03, saturation * 0.4, min(value + 0.32, 0.95))
     else:
         second = _colour(rng.uniform(0.93, 1.03), rng.uniform(0.4, 0.6), rng.uniform(0.3, 0.5))
+    place = GENERA.index(genus) * len(MARKINGS) + MARKINGS.index(marking)
     return Species(
-        # 10007 is prime: the identifiers scatter and never meet.
-        species_id=str(1_350_000 + (number + 1) * 7_919 % 10_007),
+        # A name has one identifier whatever the seed. 10007 is prime: the identifiers scatter and never meet.
+        species_id=str(1_350_000 + (1 + place) * 7_919 % 10_007),
         genus=genus,
         marking=marking,
         foliage=_colour(hue, saturation, value),
@@ -584,7 +584,7 @@ def _species(seed: int, number: int, genus: Genus, marking: Marking) -> Species:
 
 
 def _bloom(rng: np.random.Generator) -> Bloom:
-    hue = rng.choice([0.0, 0.13, 0.15, 0.62, 0.75, 0.85, 0.92])
+    hue = float(rng.choice([0.0, 0.13, 0.15, 0.62, 0.75, 0.85, 0.92]))
     colour = _colour(hue, rng.uniform(0.1, 0.75), rng.uniform(0.86, 0.98))
     eye = _colour(rng.uniform(0.1, 0.15), 0.8, rng.uniform(0.6, 0.95))
     if rng.random() < 0.5:
@@ -608,14 +608,13 @@ class Organ:
     phase: float
 
 
-STALK = Blade(0.03, 0.2, 0.25)
-EYE = Fan(1, 0.0)
+EYE = Fan(1, 0.0, 0)
 PLAIN = MARKINGS[0]
 
 
 def _plant(species: Species, rng: np.random.Generator) -> list[Organ]:
     """Grow one plant that was never seen before, as organs from the ground up."""
-    tint, shade = rng.normal(0, 0.018), rng.normal(1, 0.09)
+    tint, shade = rng.normal(0, 0.014), rng.normal(1, 0.07)
     foliage = _shifted(species.foliage, tint, shade)
     second = _shifted(species.second, tint, shade)
     organs = []
@@ -675,7 +674,7 @@ class Light:
 
 def _light(rng: np.random.Generator) -> Light:
     angle = rng.uniform(0, 2 * math.pi)
-    exposure, warmth = rng.normal(1.08, 0.1), rng.normal(0, 0.04)
+    exposure, warmth = rng.normal(1.08, 0.07), rng.normal(0, 0.025)
     gain = (exposure * (1 + warmth), exposure, exposure * (1 - warmth))
     return Light(math.cos(angle), math.sin(angle), gain)
 
@@ -696,7 +695,7 @@ SOILS = (
     Soil((0.13, 0.10, 0.08), (0.33, 0.26, 0.20), 4, 8, 0.25),
     Soil((0.42, 0.34, 0.25), (0.74, 0.65, 0.51), 12, 3, 0.0),
     Soil((0.25, 0.24, 0.23), (0.55, 0.53, 0.50), 26, 2, 0.05),
-    Soil((0.24, 0.15, 0.10), (0.55, 0.35, 0.23), 7, 6, 0.0),
+    Soil((0.24, 0.16, 0.12), (0.52, 0.37, 0.27), 7, 6, 0.0),
     Soil((0.15, 0.15, 0.09), (0.39, 0.36, 0.22), 4, 9, 0.4),
 )
 MOSS = ((0.13, 0.16, 0.07), (0.36, 0.38, 0.17))
@@ -710,7 +709,7 @@ def _ground(height: int, width: int, span: float, light: Light, rng: np.random.G
     crumbs = 0.6 * _noise(height, width, 0.05 * span, rng) + 0.5 * _noise(height, width, 0.025 * span, rng)
     grain = rng.standard_normal((height, width), dtype=np.float32)
     fall_y, fall_x = np.gradient(lumps + 0.55 * crumbs)
-    lit = (fall_x * light.x + fall_y * light.y) * (-0.013 * span) + 0.05 * grain
+    lit = (fall_x * light.x + fall_y * light.y) * (-0.009 * span) + 0.04 * grain
     share = _smooth(-1.8, 1.8, 0.7 * broad + 0.45 * lumps + 0.5 * crumbs)
     ground = _between(soil.dark, soil.pale, share)
     if soil.moss:
@@ -728,10 +727,10 @@ def _noise(height: int, width: int, cell: float, rng: np.random.Generator) -> Pi
     rows, cols = math.ceil(height / step) + 3, math.ceil(width / step) + 3
     coarse = rng.standard_normal((rows, cols), dtype=np.float32)
     # Blurred before it is enlarged, or the bumps would stand in the rows and columns of the coarse lattice.
-    coarse = coarse[2:] + 2 * coarse[1:-1] + coarse[:-2]
-    coarse = (coarse[:, 2:] + 2 * coarse[:, 1:-1] + coarse[:, :-2]) / 6
+    tall = coarse[2:] + 2 * coarse[1:-1] + coarse[:-2]
+    smooth = (tall[:, 2:] + 2 * tall[:, 1:-1] + tall[:, :-2]) / 6
     box = (0, 0, width / step, height / step)
-    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC, box=box))
+    return np.asarray(Image.fromarray(smooth).resize((width, height), Image.Resampling.BICUBIC, box=box))
 
 
 def _litter(soil: Soil, height: float, width: float, rng: np.random.Generator) -> Iterator[Organ]:
@@ -793,27 +792,24 @@ def _paint(canvas: Pixels, organ: Organ, pose: Pose, light: Light) -> None:
     u = (east * cos + south * sin) / length
     straight = (south * cos - east * sin) / length
 
-    # The shadow is the leaf seen from where the light has moved it.
-    ahead, aside = (
-        (light.x * cos + light.y * sin) * fall / length,
-        (light.y * cos - light.x * sin) * fall / length,
-    )
-    u_cast = u + ahead
-    cast = organ.outline.depth(u_cast, straight + aside - stand.bend * u_cast * u_cast)
-    box *= 1 - 0.5 * _smooth(-blur, blur, cast * length)
+    # The shadow is the leaf once more, from where the light has moved it; both are looked up in one go.
+    drift = np.array([light.x * cos + light.y * sin, 0], np.float32)[:, None, None] * (fall / length)
+    shear = np.array([light.y * cos - light.x * sin, 0], np.float32)[:, None, None] * (fall / length)
+    u = u + drift
+    both = organ.outline.surface(u, straight + shear - stand.bend * u * u)
+    box *= 1 - 0.5 * _smooth(-blur, blur, both.depth[0] * length)
 
-    leaf = organ.outline.surface(u, straight - stand.bend * u * u)
-    inside = leaf.depth * length
+    leaf = Surface(both.depth[1] * length, both.along[1], both.across[1], both.outward[1], both.vein[1])
     side = light.y * cos - light.x * sin  # how far the light comes from the leaf's one side or the other
-    shade = (
-        0.64 + 0.26 * _smooth(0.0, 0.5, leaf.along) - 0.13 * side * leaf.across * (1.5 - 0.5 * leaf.across**2)
-    )
-    shade += organ.gloss * np.maximum(1 - 9 * (leaf.across - 0.45 * side) ** 2, 0) * leaf.along
-    shade += 0.16 * _unit(inside / (0.012 * pose.span)) + 0.14 * leaf.vein
+    shade = np.minimum(0.52 * leaf.along, 0.26)
+    shade += leaf.across * (-0.16 * side)
+    shade += organ.gloss * leaf.along * np.maximum(1 - 9 * (leaf.across - 0.45 * side) ** 2, 0)
+    shade += 0.16 * _unit(leaf.depth * (1 / (0.012 * pose.span)))
+    shade += 0.14 * leaf.vein + 0.64
     colour = _between(organ.colour, organ.second, organ.marking.amount(leaf, organ.phase))
     colour *= shade
     colour -= box
-    colour *= _unit(inside + 0.5)
+    colour *= _unit(leaf.depth + 0.5)
     box += colour
 
 
@@ -857,6 +853,9 @@ def _shifted(colour: Colour, tint: float, shade: float) -> Colour:
 
 # ---------------------------------------------------------------- pictures
 
+PLANT_COLUMNS = ("image", "observation", "species_id", "scientific_name", "split")
+QUADRAT_COLUMNS = ("image", "quadrat", "species_ids")
+
 
 @dataclass(frozen=True)
 class PlantPicture:
@@ -866,6 +865,17 @@ class PlantPicture:
     observation: str
     species: Species
     split: str
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        """Its line in ``plants.csv``, in the order of ``PLANT_COLUMNS``."""
+        return (
+            self.image,
+            self.observation,
+            self.species.species_id,
+            self.species.scientific_name,
+            self.split,
+        )
 
     def jpeg(self, flora: Flora) -> bytes:
         """Draw it. The plant comes of its observation, the ground and the light of the image."""
@@ -894,6 +904,11 @@ class QuadratPicture:
         """The species that stand in it, sorted."""
         return sorted({species.species_id for species in self.cells if species is not None})
 
+    @property
+    def row(self) -> tuple[str, ...]:
+        """Its line in ``quadrats.csv``, in the order of ``QUADRAT_COLUMNS``."""
+        return self.image, self.quadrat, "|".join(self.species_ids)
+
     def jpeg(self, flora: Flora) -> bytes:
         """Draw it: one ground under one light, and a new plant in each cell."""
         rng = _rng(flora.seed, self.image)
@@ -917,13 +932,12 @@ def _plant_pictures(flora: Flora) -> Iterator[PlantPicture]:
         folder = species.scientific_name.replace(" ", "_")
         taken, plant = 0, 0
         while taken < flora.plants_per_species:
+            observation = f"{folder}-{plant + 1:03d}"
             split = "test" if plant % TEST_EVERY == 1 else "train"
             for _ in range(2 if plant % TWICE_EVERY == 0 else 1):
                 if taken < flora.plants_per_species:
                     taken += 1
-                    yield PlantPicture(
-                        f"plants/{folder}/{taken:03d}.jpg", f"{folder}-{plant + 1:03d}", species, split
-                    )
+                    yield PlantPicture(f"plants/{folder}/{taken:03d}.jpg", observation, species, split)
             plant += 1
 
 
@@ -958,9 +972,9 @@ def _unheard(count: int) -> None:
 def draw(flora: Flora, folder: Path, on_drawn: Callable[[int], None] = _unheard) -> Drawn:
     """Draw a flora to a folder: ``plants/`` and ``quadrats/``, then ``plants.csv`` and ``quadrats.csv``.
 
-    A picture that is there is kept, so a finished folder costs no drawing and a killed one is completed to the
-    same bytes. The CSV files come last: where they are, every picture they name is. Paths in them start at the
-    folder.
+    A picture that is there is kept, so a finished folder costs no drawing and a killed one is completed to
+    the same bytes. The CSV files come last: where they are, every picture they name is. The paths in them
+    start at the folder.
 
     Args:
         flora: What to draw.
@@ -968,7 +982,7 @@ def draw(flora: Flora, folder: Path, on_drawn: Callable[[int], None] = _unheard)
         on_drawn: Is told after each picture how many of ``flora.picture_count`` are there.
 
     Raises:
-        ValueError: If the folder holds the drawing of another flora.
+        ValueError: If the folder holds the drawing of another flora, or files of these names and no drawing.
     """
     _claim(flora, folder)
     plants, quadrats = list(_plant_pictures(flora)), list(_quadrat_pictures(flora))
@@ -981,12 +995,10 @@ def draw(flora: Flora, folder: Path, on_drawn: Callable[[int], None] = _unheard)
             new += 1
         on_drawn(count)
     plants_csv, quadrats_csv = folder / "plants.csv", folder / "quadrats.csv"
-    plant_rows = [
-        (p.image, p.observation, p.species.species_id, p.species.scientific_name, p.split) for p in plants
-    ]
-    quadrat_rows = [(q.image, q.quadrat, "|".join(q.species_ids)) for q in quadrats]
-    _write(plants_csv, _csv(("image", "observation", "species_id", "scientific_name", "split"), plant_rows))
-    _write(quadrats_csv, _csv(("image", "quadrat", "species_ids"), quadrat_rows))
+    if not plants_csv.exists():
+        _write(plants_csv, _csv(PLANT_COLUMNS, [plant.row for plant in plants]))
+    if not quadrats_csv.exists():
+        _write(quadrats_csv, _csv(QUADRAT_COLUMNS, [quadrat.row for quadrat in quadrats]))
     return Drawn(folder, plants_csv, quadrats_csv, len(pictures), new)
 
 
@@ -994,12 +1006,17 @@ def _claim(flora: Flora, folder: Path) -> None:
     """Note in the folder which flora is drawn there, before the first picture."""
     note = folder / "flora.json"
     asked = {"drawing": DRAWING, **asdict(flora)}
-    if not note.exists():
-        _write(note, json.dumps(asked, indent=2).encode())
+    if note.exists():
+        found = json.loads(note.read_bytes())
+        if found != asked:
+            raise ValueError(f"asked to draw {asked} in {folder}, which holds the drawing of {found}")
         return
-    found = json.loads(note.read_bytes())
-    if found != asked:
-        raise ValueError(f"asked to draw {asked} in {folder}, which holds the drawing of {found}")
+    # Without the note these are somebody's own, and keeping or replacing them would both be wrong.
+    names = ("plants", "quadrats", "plants.csv", "quadrats.csv")
+    strange = [name for name in names if (folder / name).exists()]
+    if strange:
+        raise ValueError(f"asked to draw in {folder}, which holds {', '.join(strange)} but no flora.json")
+    _write(note, json.dumps(asked, indent=2).encode())
 
 
 def _csv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:

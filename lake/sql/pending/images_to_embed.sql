@@ -1,6 +1,6 @@
 -- Images of a data set that have no embedding under a key and a tiling scheme, and are not known to fail.
 -- grain: one row per image_id
--- tables: image_records, embeddings, ingest_issues
+-- tables: image_records, images, embeddings, ingest_issues
 -- params: $dataset, $embedding_key, $scheme_id
 with
 
@@ -27,8 +27,12 @@ failed as (
 
 select
     wanted.image_id,
-    wanted.image_name
+    wanted.image_name,
+    images.byte_count,
+    images.ingested_at
 from wanted
+inner join images on wanted.image_id = images.image_id
 anti join embedded on wanted.image_id = embedded.image_id
 anti join failed on wanted.image_name = failed.image_name
-order by wanted.image_id
+-- as they lie in the files, so that a shard reads a stretch of them and not all
+order by images.ingested_at, wanted.image_id

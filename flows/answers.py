@@ -1,0 +1,61 @@
+"""Any question over the tables, answered for people or as JSON."""
+
+from typing import Any
+
+from pydantic import BaseModel
+from rich.table import Table as Grid
+
+from flows.settings import Settings
+from lake import query
+
+_SHOWN = 50  # rows in a terminal; JSON holds all
+
+
+class Answer(BaseModel):
+    """The rows of an answer."""
+
+    columns: list[str]
+    rows: list[dict[str, Any]]
+
+    def lines(self) -> list[Any]:
+        """The answer for people: a table of its first rows."""
+        shown = self.rows[:_SHOWN]
+        rest = len(self.rows) - len(shown)
+        return [grid(self.columns, shown), f"{len(self.rows)} rows{f', {rest} not shown' if rest else ''}"]
+
+
+def ask(place: Settings, question: str) -> Answer:
+    """Answer a question over the newest version of every table.
+
+    Raises:
+        QuestionError: If the engine refuses it.
+    """
+    found = query.ask(place.lake, question)
+    rows = [{key: _plain(value) for key, value in row.items()} for row in found.to_pylist()]
+    return Answer(columns=found.column_names, rows=rows)
+
+
+def grid(columns: list[str], rows: list[dict[str, Any]]) -> Grid:
+    """Return rows as a table for a terminal."""
+    drawn = Grid(box=None, pad_edge=False)
+    for column in columns:
+        drawn.add_column(column, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(_text(row[column]) for column in columns))
+    return drawn
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    # A vector would fill the screen.
+    if isinstance(value, list) and len(value) > 4:
+        return f"[{', '.join(_text(item) for item in value[:4])}, ... {len(value)} values]"
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that JSON knows; bytes are named by their length."""
+    return f"<{len(value)} bytes>" if isinstance(value, bytes) else value

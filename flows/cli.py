@@ -1,0 +1,312 @@
+"""The command ``taxalake``. Imports what a command needs inside of it: ``--help`` answers at once."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+import flows  # noqa: F401  sets the libraries' switches before any of them is imported
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from flows.settings import Settings
+
+app = typer.Typer(
+    name="taxalake",
+    help="Names species in photographs: ingest, embed, train, predict, evaluate, retrain.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+ingest_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(ingest_app, name="ingest", help="Take photographs into the lake.")
+
+Dataset = Annotated[str, typer.Option(help="The data set.")]
+Model = Annotated[str, typer.Option(metavar="MODEL[@alias]", help="NAME (its champion), NAME@alias or NAME/VERSION.")]
+Tiling = Annotated[str | None, typer.Option(metavar="whole|grid-RxC", help="How photographs are cut.")]
+Backbone = Annotated[str | None, typer.Option(help="Hub name or folder of the backbone.")]
+Moved = Annotated[str | None, typer.Option(help="Where the model's backbone is now, if not where it was in training.")]
+Species = Annotated[str | None, typer.Option(metavar="one|many", help="Species in an observation.")]
+Votes = Annotated[int | None, typer.Option(help="Tiles that have to agree on a species of a quadrat.")]
+Probability = Annotated[float | None, typer.Option(help="Under which (0 to 1) a tile does not vote.")]
+Empty = Annotated[bool | None, typer.Option(help="Whether a quadrat may be answered with no species.")]
+Home = Annotated[
+    Path | None,
+    typer.Option(help="Holds tables, registry and pictures. [env: TAXALAKE_HOME; default: ./taxalake-home]"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+@app.callback()
+def root(context: typer.Context, home: Home = None, as_json: Json = False) -> None:
+    """Names species in photographs: ingest, embed, train, predict, evaluate, retrain."""
+    context.obj = {"home": home, "json": as_json}
+
+
+@app.command()
+def demo(context: typer.Context, home: Home = None, as_json: Json = False) -> None:
+    """Draw a small flora and run everything on it. Needs no network, no data and no weights."""
+    from flows.demo import demo as run_demo
+
+    asked = _Asked(context, home, as_json)
+    asked.print(run_demo(asked.home))
+
+
+@ingest_app.command("folder")
+def ingest_folder(
+    context: typer.Context,
+    directory: Annotated[Path, typer.Argument(help="A folder whose sub-folders are species.")],
+    dataset: Dataset,
+    split_tag: Annotated[str | None, typer.Option(metavar="train|val|test", help="For all its photographs.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Take in a folder whose sub-folders are species; what lies in the folder itself has no label."""
+    from flows import ingest
+    from flows.orchestration import run_flow
+
+    asked = _Asked(context, home, as_json)
+    asked.print(run_flow(ingest.ingest_folder, directory, dataset, split_tag, asked.home))
+
+
+@ingest_app.command("table")
+def ingest_table(
+    context: typer.Context,
+    csv: Annotated[Path, typer.Argument(help="A CSV table with one row per photograph.")],
+    dataset: Dataset,
+    image_column: Annotated[str, typer.Option(help="Paths of the photographs.")],
+    species_column: Annotated[str, typer.Option(help="Species ids.")],
+    observation_column: Annotated[str | None, typer.Option(help="What was seen; else each photograph.")] = None,
+    split_column: Annotated[str | None, typer.Option(help="train, val or test.")] = None,
+    name_column: Annotated[str | None, typer.Option(help="Scientific names.")] = None,
+    species_separator: Annotated[str | None, typer.Option(help="Between the species of a quadrat.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Where the paths begin; else beside the table.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Take in a CSV table with named columns and the photographs that it names."""
+    from flows import ingest
+    from flows.orchestration import run_flow
+
+    asked = _Asked(context, home, as_json)
+    report = run_flow(
+        ingest.ingest_table,
+        csv,
+        dataset,
+        image_column,
+        species_column,
+        observation_column,
+        split_column,
+        name_column,
+        species_separator,
+        root,
+        asked.home,
+    )
+    asked.print(report)
+
+
+@app.command()
+def embed(
+    context: typer.Context,
+    dataset: Dataset,
+    backbone: Backbone = None,
+    tiling: Tiling = None,
+    dtype: Annotated[str | None, typer.Option(metavar="float32|bfloat16", help="Else what is fast here.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Embed the images of a data set that have no vectors yet."""
+    from flows import embed as stage
+    from flows.orchestration import run_flow
+
+    asked = _Asked(context, home, as_json)
+    asked.print(run_flow(stage.embed, dataset, backbone, tiling, dtype, home=asked.home))
+
+
+@app.command()
+def train(
+    context: typer.Context,
+    dataset: Dataset,
+    name: Annotated[str, typer.Option(help="The registered model's name.")],
+    backbone: Backbone = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Train a head and register it; the first version of a model becomes its champion."""
+    from flows import train as stage
+    from flows.orchestration import run_flow
+
+    asked = _Asked(context, home, as_json)
+    asked.print(run_flow(stage.train, dataset, name, backbone, asked.home))
+
+
+@app.command()
+def predict(
+    context: typer.Context,
+    dataset: Dataset,
+    model: Model,
+    tiling: Tiling = None,
+    species: Species = None,
+    min_votes: Votes = None,
+    min_probability: Probability = None,
+    allow_empty: Empty = None,
+    backbone: Moved = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Answer every observation of a data set."""
+    from flows import predict as stage
+    from flows.orchestration import run_flow
+
+    asked = _Asked(context, home, as_json)
+    report = run_flow(
+        stage.predict, dataset, model, tiling, species, min_votes, min_probability, allow_empty, backbone, asked.home
+    )
+    asked.print(report)
+
+
+@app.command()
+def evaluate(
+    context: typer.Context,
+    dataset: Dataset,
+    model: Model,
+    tiling: Tiling = None,
+    species: Species = None,
+    min_votes: Votes = None,
+    min_probability: Probability = None,
+    allow_empty: Empty = None,
+    backbone: Moved = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Score a model on the test split, else on val, else on everything that is labelled."""
+    from flows import evaluate as stage
+    from flows.orchestration import run_flow
+
+    asked = _Asked(context, home, as_json)
+    report = run_flow(
+        stage.evaluate, dataset, model, tiling, species, min_votes, min_probability, allow_empty, backbone, asked.home
+    )
+    asked.print(report)
+
+
+@app.command()
+def retrain(
+    context: typer.Context,
+    dataset: Dataset,
+    name: Annotated[str, typer.Option(help="The registered model's name.")],
+    backbone: Backbone = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Train on all that is there; the new version becomes champion only if it is better."""
+    from flows import retrain as stage
+    from flows.orchestration import run_flow
+
+    asked = _Asked(context, home, as_json)
+    asked.print(run_flow(stage.retrain, dataset, name, backbone, asked.home))
+
+
+@app.command()
+def identify(
+    context: typer.Context,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photographs.")],
+    model: Model,
+    tiling: Tiling = None,
+    species: Species = None,
+    together: Annotated[bool, typer.Option(help="The photographs show one observation.")] = False,
+    min_votes: Votes = None,
+    min_probability: Probability = None,
+    allow_empty: Empty = None,
+    backbone: Moved = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Name the species of photographs at hand."""
+    from flows.identify import identify as stage
+
+    asked = _Asked(context, home, as_json)
+    place = asked.place(
+        tiling=tiling, min_votes=min_votes, min_probability=min_probability, allow_empty=allow_empty
+    )
+    asked.print(stage(images, model, place, species, together, backbone))
+
+
+@app.command()
+def status(context: typer.Context, home: Home = None, as_json: Json = False) -> None:
+    """Show tables, data sets, what is pending, and models."""
+    from flows.status import status as look
+
+    asked = _Asked(context, home, as_json)
+    asked.print(look(asked.place()))
+
+
+@app.command()
+def sql(
+    context: typer.Context,
+    question: Annotated[str, typer.Argument(help="A select over the tables by name.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Answer any question over the tables. Reads only: files, other tables and settings are out of reach."""
+    from flows.answers import ask
+
+    asked = _Asked(context, home, as_json)
+    asked.print(ask(asked.place(), question))
+
+
+def main() -> None:
+    """Run the command; what a user can mend is one message, not a traceback."""
+    try:
+        app()
+    except _foreseen() as error:
+        _stop(str(error))
+
+
+class _Asked:
+    """The options that every command takes, before or after its name."""
+
+    def __init__(self, context: typer.Context, home: Path | None, as_json: bool) -> None:
+        given: dict[str, Any] = context.find_root().obj
+        self.home: Path | None = home or given["home"]
+        self._json: bool = as_json or given["json"]
+
+    def place(self, **overrides: Any) -> "Settings":
+        """Read the settings."""
+        from flows import settings
+
+        return settings.load(home=self.home, **overrides)
+
+    def print(self, report: "BaseModel") -> None:
+        """Print a report: for people, or as one JSON document."""
+        if self._json:
+            sys.stdout.write(json.dumps(report.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
+            return
+        from rich.console import Console
+
+        lines: Callable[[], list[Any]] = report.lines  # type: ignore[attr-defined]
+        console = Console(highlight=False)
+        for line in lines():
+            if isinstance(line, str):
+                console.print(line, markup=False, soft_wrap=True)
+            else:
+                console.print(line)
+
+
+def _foreseen() -> tuple[type[Exception], ...]:
+    """Return the errors whose message is meant for users; asked for only when one was raised."""
+    from flows.settings import SettingsError
+    from lake.errors import LakeError
+    from modeling.errors import ModelingError
+
+    return SettingsError, LakeError, ModelingError
+
+
+def _stop(message: str) -> NoReturn:
+    sys.stderr.write(f"taxalake: {message}\n")
+    raise SystemExit(1)

@@ -1,0 +1,170 @@
+"""Photographs to vectors: what has none under an embedding key and a tiling gets them, shard by shard."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from pydantic import BaseModel
+
+from flows import settings
+from flows.orchestration import Clock, flow_run_id, progress, run_subflow, run_task, told
+from lake import embeddings, ledger, tables
+from lake.embeddings import PendingImage
+from modeling import backbones, embedding
+from modeling.backbones import Backbone, EmbeddingSpec
+from modeling.tiling import Grid, parse
+
+
+class EmbedReport(BaseModel):
+    """What became of the images of a data set: images = embedded + reused + set aside."""
+
+    dataset: str
+    embedding_key: str
+    backbone: str
+    dtype: str
+    scheme_id: str
+    embedded: int
+    reused: int
+    set_aside: int
+    tiles: int
+    images_per_second: float | None
+    snapshots: dict[str, int]
+    committed: bool
+
+    def lines(self) -> list[str]:
+        """The report for people."""
+        if not self.committed:
+            return [
+                f"{self.dataset}: nothing new to embed at {self.scheme_id} ({self.reused} images have their vectors); "
+                f"no backbone was loaded"
+            ]
+        speed = f", {self.images_per_second:.0f} images/s" if self.images_per_second else ""
+        return [
+            f"{self.dataset}: embedded {self.embedded} images ({self.tiles} tiles at {self.scheme_id}), reused "
+            f"{self.reused}, set aside {self.set_aside}; {self.dtype}, key {self.embedding_key}{speed}"
+        ]
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """What one commit of embeddings is made of."""
+
+    tile_count: int
+    set_aside: int
+    byte_count: int
+
+
+def embed_shard(
+    place: settings.Settings,
+    dataset: str,
+    backbone: Backbone,
+    scheme: Grid,
+    images: list[PendingImage],
+    planned_on: tables.Snapshot,
+    run_id: str,
+    on_image: Callable[[int], None],
+) -> tuple[_Shard, tables.Snapshot]:
+    """Read, embed and commit one shard; what fails is set aside first, so that it is never lost between the two."""
+    lake = place.lake
+    content = embeddings.read_bytes(lake, tables.latest(lake, "images")[0], images)
+    encoded = (embedding.EncodedImage(image_id, data) for image_id, data in content.items())
+    made = embedding.embed(encoded, backbone, scheme, place.batch_size, place.threads, on_image)
+    if made.failures:
+        embeddings.set_aside(lake, dataset, made.failures, images, run_id)
+    columns = {
+        "image_id": made.image_ids,
+        "tile_index": [tile.index for tile in made.tiles],
+        "tile_row": [tile.row for tile in made.tiles],
+        "tile_column": [tile.column for tile in made.tiles],
+        **{edge: [getattr(tile, edge) for tile in made.tiles] for edge in ("x0", "y0", "x1", "y1")},
+    }
+    done = embeddings.append_vectors(
+        lake, backbone.spec.key, scheme.scheme_id, columns, made.vectors, planned_on, run_id
+    )
+    size = sum(map(len, content.values()))
+    return _Shard(len(made.tiles), len(made.failures), size), done.snapshot
+
+
+embed_task = task(name="embed-shard", retries=1, retry_delay_seconds=5, cache_policy=NO_CACHE)(embed_shard)
+
+
+@flow(name="embed")
+def embed(
+    dataset: str,
+    backbone: str | None = None,
+    tiling: str | None = None,
+    dtype: str | None = None,
+    embedding_key: str | None = None,
+    home: Path | None = None,
+) -> EmbedReport:
+    """Embed what is pending of a data set.
+
+    Args:
+        dataset: The data set.
+        backbone: Hub name or folder.
+        tiling: whole or grid-RxC.
+        dtype: float32, bfloat16 or auto.
+        embedding_key: What the vectors have to be; a backbone that makes others is refused.
+        home: The place's home.
+    """
+    place = settings.load(home=home, backbone=backbone, tiling=tiling, dtype=dtype)
+    clock, run_id, lake = Clock(), flow_run_id(), place.lake
+    scheme = parse(place.tiling)
+    files = backbones.find(place.backbone)
+    spec = EmbeddingSpec(files.weights_hash, files.preprocessing, backbones.resolve_dtype(place.dtype, place.device))
+    backbones.require_key(spec, embedding_key, place.backbone)
+    known_on = tables.latest(lake, "embeddings")[0]
+    pending = embeddings.pending(lake, dataset, spec.key, scheme.scheme_id)
+    image_count = embeddings.require_dataset(lake, dataset)
+    shards: list[_Shard] = []
+    if pending:
+        network = Backbone(files, spec.dtype, place.device)
+        row = {
+            "embedding_key": spec.key,
+            "backbone": files.name,
+            "weights_hash": files.weights_hash,
+            "dimension": network.dimension,
+            "spec": spec.json,
+        }
+        embeddings.append_spec(lake, row, run_id)
+        size = max(1, place.embed_shard_tiles // (scheme.rows * scheme.cols))
+        with progress(f"embed {dataset} at {scheme.scheme_id}", len(pending), "images") as advance:
+            for start in range(0, len(pending), size):
+                images = pending[start : start + size]
+                shard, known_on = run_task(
+                    embed_task, place, dataset, network, scheme, images, known_on, run_id, advance
+                )
+                shards.append(shard)
+        set_aside = sum(shard.set_aside for shard in shards)
+        size_read = sum(shard.byte_count for shard in shards)
+        embedded = len(pending) - set_aside
+        reused = image_count - len(pending)
+        ledger.record_stage(lake, run_id, "embed", dataset, embedded, reused, clock.seconds, size_read, embedded)
+    embeddings.check_all_embedded(lake, dataset, spec.key, scheme.scheme_id)
+    report = EmbedReport(
+        dataset=dataset,
+        embedding_key=spec.key,
+        backbone=files.name,
+        dtype=spec.dtype,
+        scheme_id=scheme.scheme_id,
+        embedded=len(pending) - sum(shard.set_aside for shard in shards),
+        reused=image_count - len(pending),
+        set_aside=sum(shard.set_aside for shard in shards),
+        tiles=sum(shard.tile_count for shard in shards),
+        images_per_second=len(pending) / clock.seconds if pending else None,
+        snapshots={snapshot.table: snapshot.version for snapshot in tables.latest(lake, "images", "embeddings")},
+        committed=bool(pending),
+    )
+    return told(report)
+
+
+def ensure_embedded(
+    place: settings.Settings, dataset: str, embedding_key: str, backbone: str, scheme_id: str, dtype: str
+) -> None:
+    """Embed what a later stage needs, under a key that it already knows. The backbone is not even looked for when
+    every image has its vectors.
+    """
+    if embeddings.pending(place.lake, dataset, embedding_key, scheme_id):
+        run_subflow(embed, dataset, backbone, scheme_id, dtype, embedding_key, place.home)

@@ -1,0 +1,194 @@
+"""What the flows share: steps that run with or without Prefect, progress, and the clock of the cost ledger.
+
+Each stage is one function. Where a Prefect server is configured it runs as a recorded flow run, its steps as task
+runs; where none is, the same function runs at once, as a plain one.
+"""
+
+import os
+import sys
+import time
+import tomllib
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.context import FlowRunContext
+from prefect.logging import get_run_logger
+from prefect.utilities.annotations import quote
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn
+from rich.progress import Task as Bar
+from rich.progress import TimeRemainingColumn
+from rich.text import Text
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Rep = TypeVar("Rep", bound="Report")
+R_co = TypeVar("R_co", covariant=True)
+_ARTIFACT_SECONDS = 2.0  # between two reports to the server, which shows them at leisure
+
+
+class Step(Protocol[P, R_co]):
+    """A Prefect flow or task: callable, with the plain function inside."""
+
+    @property
+    def fn(self) -> Callable[P, R_co]: ...
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any: ...
+
+
+class Report(Protocol):
+    """What a stage returns."""
+
+    def lines(self) -> list[str]:
+        """The report for people."""
+
+
+def told(report: Rep) -> Rep:
+    """Return a stage's report; inside a flow run, log it too."""
+    if in_flow_run():
+        for line in report.lines():
+            say(line)
+    return report
+
+
+def run_subflow(flow: Step[P, Rep], *args: P.args, **kwargs: P.kwargs) -> Rep:
+    """Run a stage inside another one: as a subflow where that is a flow run, plainly otherwise."""
+    if in_flow_run():
+        return cast(Rep, flow(*args, **kwargs))
+    report = flow.fn(*args, **kwargs)
+    for line in report.lines():
+        say(line)
+    return report
+
+
+def run_flow(flow: Step[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run a stage from the command line: as a recorded flow run where a server is configured, else plainly, at once."""
+    if not server_configured():
+        return flow.fn(*args, **kwargs)
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    # A flow run waits a second at its end for the heartbeat's thread; a person at the keyboard needs no heartbeat.
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        return cast(R, flow(*args, **kwargs))
+
+
+def run_task(task: Step[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run a step: as a task run inside a flow run, plainly otherwise."""
+    if not in_flow_run():
+        return task.fn(*args, **kwargs)
+    # Quoted: Prefect would walk through every collection in the arguments, looking for futures.
+    quoted = {name: quote(value) for name, value in kwargs.items()}
+    return cast(R, task(*(quote(value) for value in args), **quoted))  # type: ignore[arg-type]
+
+
+def in_flow_run() -> bool:
+    """Say whether a flow run is going on here."""
+    return FlowRunContext.get() is not None
+
+
+def server_configured() -> bool:
+    """Say whether a Prefect server is configured, by ``PREFECT_API_URL`` or by the active profile.
+
+    Read without Prefect's settings, which know no difference between "not configured" and "start one for me".
+    """
+    if os.environ.get("PREFECT_API_URL"):
+        return True
+    profiles = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser() / "profiles.toml"
+    if not profiles.is_file():
+        return False
+    content = tomllib.loads(profiles.read_text(encoding="utf-8"))
+    active = os.environ.get("PREFECT_PROFILE", content.get("active"))
+    return bool(content.get("profiles", {}).get(active, {}).get("PREFECT_API_URL"))
+
+
+def flow_run_id() -> str:
+    """Return the id of the flow run that is going on, or a new one for a plain run."""
+    context = FlowRunContext.get()
+    if context is not None and context.flow_run is not None:
+        return str(context.flow_run.id)
+    return str(uuid.uuid4())
+
+
+def say(message: str) -> None:
+    """Log a line: to the flow run, and to the terminal of a plain run."""
+    if in_flow_run():
+        get_run_logger().info(message)
+    else:
+        Console(stderr=True, highlight=False).print(message, style="dim", markup=False, soft_wrap=True)
+
+
+@dataclass
+class Clock:
+    """Measures one stage for the ledger."""
+
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Since the stage began."""
+        return time.monotonic() - self.started
+
+
+@contextmanager
+def progress(title: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """Show progress: a bar in a terminal, an artifact in a flow run.
+
+    Yields:
+        A function to be told how many more are done. Safe to call from threads.
+    """
+    report = _Report(title, total, unit)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(unit),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not sys.stderr.isatty() or total == 0) as bars:
+        bar = bars.add_task(title, total=total)
+
+        def advance(count: int) -> None:
+            bars.advance(bar, count)
+            report.advance(count)
+
+        yield advance
+    report.finish()
+
+
+class _Rate(ProgressColumn):
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Bar) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.0f} {self._unit}/s", style="cyan")
+
+
+class _Report:
+    """Progress of a flow run as an artifact, told to the server now and then."""
+
+    def __init__(self, title: str, total: int, unit: str) -> None:
+        self._total = total
+        self._done = 0
+        self._told = time.monotonic()
+        self._artifact = (
+            create_progress_artifact(0.0, description=f"{title}: {total} {unit}") if in_flow_run() and total else None
+        )
+
+    def advance(self, count: int) -> None:
+        self._done += count
+        if self._artifact is not None and time.monotonic() - self._told >= _ARTIFACT_SECONDS:
+            self._told = time.monotonic()
+            update_progress_artifact(self._artifact, min(100.0, 100.0 * self._done / self._total))  # type: ignore[arg-type]
+
+    def finish(self) -> None:
+        if self._artifact is not None:
+            update_progress_artifact(self._artifact, 100.0)  # type: ignore[arg-type]

@@ -1,0 +1,173 @@
+"""Vectors to species: the best k of each tile, and a decision for each observation."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from pydantic import BaseModel
+
+from flows import settings
+from flows.embed import ensure_embedded
+from flows.orchestration import Clock, flow_run_id, progress, run_task, told
+from lake import decisions, embeddings, ledger, tables
+from lake.decisions import DecisionRule, Scope
+
+if TYPE_CHECKING:
+    from modeling.heads import TrainedHead
+    from modeling.registry import Registry, Version
+
+
+class PredictReport(BaseModel):
+    """The answers of a model to a data set."""
+
+    dataset: str
+    model_version: str
+    scheme_id: str
+    rule: dict[str, object]
+    decision_id: str
+    observations: int
+    images_predicted: int
+    images_reused: int
+    mean_species: float
+    snapshots: dict[str, int]
+    committed: bool
+
+    def lines(self) -> list[str]:
+        """The report for people."""
+        if not self.committed:
+            return [f"{self.model_version} has answered all of {self.dataset} at {self.scheme_id}: nothing new"]
+        return [
+            f"{self.model_version}: {self.observations} observations of {self.dataset} at {self.scheme_id}, "
+            f"{self.mean_species:.2f} species each ({self.images_predicted} images predicted, "
+            f"{self.images_reused} reused)",
+            "answers: taxalake sql \"select observation_id, species_id, score from observation_predictions "
+            f"where decision_id = '{self.decision_id}' and is_answer order by observation_id, rank\"",
+        ]
+
+
+def predict_shard(
+    place: settings.Settings,
+    head: "TrainedHead",
+    constants: dict[str, object],
+    image_ids: list[str],
+    planned_on: tables.Snapshot,
+) -> tables.Snapshot:
+    """Predict the tiles of some images from their vectors and commit the best k of each."""
+    from modeling.serving import rank
+
+    lake, scheme_id = place.lake, str(constants["scheme_id"])
+    (vectors,) = tables.latest(lake, "embeddings")
+    found = embeddings.read_vectors(lake, vectors, head.embedding_key, scheme_id, image_ids, head.poolings)
+    best = rank(head.predict(found.poolings, head.embedding_key), place.tile_top_k)
+    tile_count, k = best.class_indices.shape
+    species = np.array(head.class_map.species_ids, dtype=object)
+    columns = {
+        "image_id": np.repeat(np.array(found.image_ids, dtype=object), k),
+        "tile_index": np.repeat(found.tile_indices, k),
+        "rank": np.tile(np.arange(1, k + 1), tile_count),
+        "species_id": species[best.class_indices.ravel()],
+        "logit": best.logits.ravel(),
+        "probability": best.probabilities.ravel(),
+    }
+    return decisions.append_tile_predictions(lake, columns, constants, planned_on).snapshot
+
+
+predict_task = task(name="predict-shard", retries=1, cache_policy=NO_CACHE)(predict_shard)
+
+
+@flow(name="predict")
+def predict(
+    dataset: str,
+    model: str,
+    tiling: str | None = None,
+    species: str | None = None,
+    min_votes: int | None = None,
+    min_probability: float | None = None,
+    allow_empty: bool | None = None,
+    backbone: str | None = None,
+    home: Path | None = None,
+) -> PredictReport:
+    """Answer every observation of a data set.
+
+    Args:
+        dataset: The data set.
+        model: NAME, NAME@alias or NAME/VERSION.
+        tiling: whole or grid-RxC.
+        species: one or many species an observation; by default as its labels or the tiling say.
+        min_votes: Tiles that have to agree on a species of a quadrat.
+        min_probability: Under which a tile does not vote.
+        allow_empty: Whether a quadrat may be answered with no species.
+        backbone: Where the model's backbone is now, if not where it was in training.
+        home: The place's home.
+    """
+    from modeling.registry import Registry
+
+    place = settings.load(
+        home=home, tiling=tiling, min_votes=min_votes, min_probability=min_probability, allow_empty=allow_empty
+    )
+    clock, run_id, lake = Clock(), flow_run_id(), place.lake
+    registry = Registry(place.registry_uri, place.artifacts)
+    version = registry.find(model)
+    embeddings.require_dataset(lake, dataset)
+    scope = decisions.whole_scope(lake, dataset)
+    predicted = predict_tiles(place, registry, version, scope, backbone, run_id)
+    rule = rule_of(place, dataset, species)
+    decision = decisions.decide(lake, scope, place.tiling, version.model_version, rule, run_id)
+    answers = sum(decision.answers["is_answer"].to_pylist())
+    committed = decision.committed or predicted > 0
+    if committed:
+        rows = decision.answers.num_rows
+        ledger.record_stage(lake, run_id, "predict", dataset, rows, 0, clock.seconds, image_count=predicted)
+    report = PredictReport(
+        dataset=dataset,
+        model_version=version.model_version,
+        scheme_id=place.tiling,
+        rule=rule.spec,
+        decision_id=decision.decision_id,
+        observations=scope.observations.num_rows,
+        images_predicted=predicted,
+        images_reused=embeddings.require_dataset(lake, dataset) - predicted,
+        mean_species=answers / scope.observations.num_rows,
+        snapshots={snapshot.table: snapshot.version for snapshot in decision.snapshots},
+        committed=committed,
+    )
+    return told(report)
+
+
+def predict_tiles(
+    place: settings.Settings,
+    registry: "Registry",
+    version: "Version",
+    scope: Scope,
+    backbone: str | None,
+    run_id: str,
+) -> int:
+    """Bring the tile predictions of a scope up to date and return how many images were predicted now."""
+    lake, key, scheme_id = place.lake, version.tags["embedding_key"], place.tiling
+    head = registry.head(version)
+    head.class_map.require(version.tags["class_map_id"], f"the registered version {version.model_version}")
+    ensure_embedded(place, scope.dataset, key, backbone or head.backbone, scheme_id, head.dtype)
+    (planned_on,) = tables.latest(lake, "tile_predictions")
+    pending = decisions.pending_images(lake, scope, key, scheme_id, version.model_version)
+    constants: dict[str, object] = {
+        "model_version": version.model_version,
+        "scheme_id": scheme_id,
+        "class_map_id": head.class_map.class_map_id,
+        "flow_run_id": run_id,
+    }
+    size = place.predict_shard_images
+    with progress(f"predict {scope.dataset}", len(pending), "images") as advance:
+        for start in range(0, len(pending), size):
+            shard = pending[start : start + size]
+            planned_on = run_task(predict_task, place, head, constants, shard, planned_on)
+            advance(len(shard))
+    decisions.check_all_predicted(lake, scope, key, scheme_id, version.model_version)
+    return len(pending)
+
+
+def rule_of(place: settings.Settings, dataset: str, species: str | None) -> DecisionRule:
+    """Return the place's rule for a data set: one species an observation, or many."""
+    kind = species or decisions.usual_kind(place.lake, dataset, place.tiling)
+    return DecisionRule(kind, place.min_votes, place.min_probability, place.allow_empty)

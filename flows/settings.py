@@ -1,0 +1,127 @@
+"""Settings of a place, read once: command line over ``TAXALAKE_*`` over ``taxalake.toml`` in the home over defaults."""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from lake.tables import Lake
+
+PREFIX = "TAXALAKE_"
+FILE = "taxalake.toml"
+# Variables with the prefix that are not settings: where the tests find photographs and weights.
+_NOT_SETTINGS = frozenset({"TAXALAKE_SHARED"})
+
+
+class SettingsError(Exception):
+    """A setting is unknown or has a value that makes no sense."""
+
+
+class Settings(BaseSettings):
+    """A place and its habits."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    home: Path = Field(Path("taxalake-home"), description="holds tables, registry and figures")
+    lake_uri: str | None = Field(None, description="where the tables are, if not in the home")
+    storage_options: dict[str, str] = Field(default_factory=dict, description="of an object store")
+    tracking_uri: str | None = Field(None, description="an MLflow server, if not the home's own database")
+    backbone: str = Field("facebook/dinov2-base", description="hub name or folder")
+    tiling: str = Field("whole", description="whole or grid-RxC")
+    dtype: str = Field("auto", description="float32, bfloat16, or auto: what is fast on this machine")
+    device: str = Field("auto", description="cpu, cuda, or auto")
+    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="files decoded at once")
+    batch_size: int = Field(16, ge=1, description="tiles in one forward pass")
+    ingest_shard_images: int = Field(256, ge=1, description="photographs in one commit of the intake")
+    embed_shard_tiles: int = Field(2048, ge=1, description="tiles in one commit of embeddings")
+    predict_shard_images: int = Field(20_000, ge=1, description="images in one commit of predictions")
+    tile_top_k: int = Field(20, ge=1, description="species stored for each tile")
+    min_votes: int = Field(2, ge=0, description="tiles that have to agree on a species of a quadrat")
+    min_probability: float = Field(0.0, ge=0, le=1, description="under which a tile does not vote")
+    allow_empty: bool = Field(False, description="whether a quadrat may be answered with no species")
+    val_fraction: float = Field(0.2, gt=0, le=0.5, description="drawn from train where a source gives no val")
+    seed: int = Field(0, description="of splits, weights and shuffling")
+    min_gain: float = Field(0.005, description="macro F1 by which a challenger has to be better")
+
+    @property
+    def lake(self) -> Lake:
+        """Where the tables are."""
+        return Lake(self.lake_uri or str(self.home.resolve() / "lake"), self.storage_options)
+
+    @property
+    def registry_uri(self) -> str:
+        """Where MLflow is: a server, or a database in the home (its file store is no more)."""
+        return self.tracking_uri or f"sqlite:///{self.home.resolve() / 'mlflow.db'}"
+
+    @property
+    def artifacts(self) -> Path | None:
+        """Where MLflow's files go when no server keeps them."""
+        return None if self.tracking_uri else self.home.resolve() / "mlartifacts"
+
+    @property
+    def figures(self) -> Path:
+        """Where pictures go."""
+        return self.home.resolve() / "figures"
+
+
+def load(**given: Any) -> Settings:
+    """Read the settings of a place.
+
+    Args:
+        given: What the caller asks for; None means not asked for.
+
+    Raises:
+        SettingsError: If a key is unknown (its nearest neighbour is named) or a value makes no sense.
+    """
+    asked = {name: value for name, value in given.items() if value is not None}
+    home = Path(asked.get("home") or os.environ.get(f"{PREFIX}HOME") or Settings.model_fields["home"].default)
+    _refuse_unknown_variables()
+
+    class Placed(Settings):
+        model_config = SettingsConfigDict(toml_file=home / FILE)
+
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    try:
+        return Placed(**asked)
+    except ValidationError as error:
+        raise SettingsError(_words(error, home / FILE)) from None
+    except ValueError as error:  # tomllib's own, which names the line
+        raise SettingsError(f"{home / FILE} cannot be read: {error}") from error
+
+
+def _refuse_unknown_variables() -> None:
+    for name in os.environ:
+        key = name.removeprefix(PREFIX).lower()
+        if name.startswith(PREFIX) and name not in _NOT_SETTINGS and key not in Settings.model_fields:
+            raise SettingsError(f"the variable {name} is no setting{_neighbour(key, PREFIX)}")
+
+
+def _words(error: ValidationError, file: Path) -> str:
+    lines = []
+    for problem in error.errors():
+        key = ".".join(map(str, problem["loc"]))
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"{key!r} in {file} is no setting{_neighbour(key)}")
+        else:
+            lines.append(f"the setting {key!r} cannot be {problem['input']!r}: {problem['msg']}")
+    return "; ".join(lines)
+
+
+def _neighbour(key: str, prefix: str = "") -> str:
+    near = difflib.get_close_matches(key, Settings.model_fields, n=1)
+    if not near:
+        return f"; the settings are {', '.join(Settings.model_fields)}"
+    return f"; did you mean {prefix}{near[0].upper() if prefix else near[0]}?"

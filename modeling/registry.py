@@ -1,0 +1,241 @@
+"""MLflow: training runs, registered models, aliases. The only place that talks to it."""
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.data.delta_dataset_source import DeltaDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models.signature import ModelSignature
+from mlflow.types import DataType, ParamSchema, ParamSpec
+from pytorch_lightning.loggers import MLFlowLogger
+
+from modeling import heads
+from modeling.errors import RegistryError
+from modeling.heads import TrainedHead
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+_PARAMS = ParamSchema([ParamSpec("tiling", DataType.string, "whole"), ParamSpec("top_k", DataType.long, 5)])
+_SERVED_MODEL = Path(__file__).parent / "served_model.py"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a registered model."""
+
+    name: str
+    number: int
+    run_id: str
+    tags: Mapping[str, str]
+    aliases: tuple[str, ...]
+
+    @property
+    def model_version(self) -> str:
+        """NAME/VERSION, as tables name it."""
+        return f"{self.name}/{self.number}"
+
+    @property
+    def uri(self) -> str:
+        """As ``mlflow.pyfunc.load_model`` takes it."""
+        return f"models:/{self.name}/{self.number}"
+
+
+@dataclass(frozen=True)
+class TableRead:
+    """A table that a training read, at its version."""
+
+    table: str
+    uri: str
+    version: int
+    digest: str  # of the rows that were read
+
+
+class Run:
+    """An MLflow run that is being written."""
+
+    def __init__(self, client: mlflow.MlflowClient, run_id: str, tracking_uri: str) -> None:
+        self._client = client
+        self.run_id = run_id
+        self._tracking_uri = tracking_uri
+
+    def lightning_logger(self) -> MLFlowLogger:
+        """Return the logger that writes Lightning's curves into this run."""
+        return MLFlowLogger(tracking_uri=self._tracking_uri, run_id=self.run_id)
+
+    def log(self, params: Mapping[str, object], metrics: Mapping[str, float]) -> None:
+        """Log params and final metrics."""
+        for key, value in params.items():
+            self._client.log_param(self.run_id, key, value)
+        for key, number in metrics.items():
+            self._client.log_metric(self.run_id, key, number)
+
+    def log_tables(self, reads: list[TableRead]) -> None:
+        """Log every table read, at its version, as a dataset input."""
+        for read in reads:
+            source = DeltaDatasetSource(path=read.uri, delta_table_version=read.version)
+            mlflow.log_input(MetaDataset(source, name=f"{read.table}@{read.version}", digest=read.digest))
+
+    def log_file(self, path: Path, folder: str) -> None:
+        """Log a file, such as a figure."""
+        self._client.log_artifact(self.run_id, str(path), folder)
+
+
+class Registry:
+    """Runs and models at one tracking address."""
+
+    def __init__(self, tracking_uri: str, artifacts: Path | None = None) -> None:
+        """Connect.
+
+        Args:
+            tracking_uri: A server's address or ``sqlite:///...``; the database is made if it is not there.
+            artifacts: Where a database without a server keeps files; None where a server keeps them.
+        """
+        self.tracking_uri = tracking_uri
+        self._artifacts = artifacts
+        # MLflow reports each migration of its own database; people here asked for something else.
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        mlflow.set_tracking_uri(tracking_uri)
+        mlflow.set_registry_uri(tracking_uri)
+        self._client = mlflow.MlflowClient(tracking_uri, tracking_uri)
+
+    @contextmanager
+    def run(self, experiment: str, name: str, tags: Mapping[str, str]) -> Iterator[Run]:
+        """Write one MLflow run; it is marked failed when the block raises."""
+        with mlflow.start_run(experiment_id=self._experiment(experiment), run_name=name, tags=dict(tags)) as started:
+            yield Run(self._client, started.info.run_id, self.tracking_uri)
+
+    def find(self, model: str) -> Version:
+        """Find a version by ``NAME`` (its champion), ``NAME@alias`` or ``NAME/VERSION``.
+
+        Raises:
+            RegistryError: If there is none; what there is is named.
+        """
+        name, slash, number = model.partition("/")
+        name, at, alias = name.partition("@")
+        if slash:
+            found = next((version for version in self.versions(name) if str(version.number) == number), None)
+        else:
+            alias = alias if at else CHAMPION
+            found = next((version for version in self.versions(name) if alias in version.aliases), None)
+        if found is None:
+            raise RegistryError(self._missing(name, f"version {number}" if slash else f"alias {alias!r}"))
+        return found
+
+    def versions(self, name: str) -> list[Version]:
+        """Return all versions of a model, oldest first; empty where there is no such model."""
+        if not name or "'" in name:
+            raise RegistryError(f"{name!r} is no name of a model")
+        aliases: dict[str, list[str]] = {}
+        try:
+            # Only the model itself lists its aliases; a search gives versions without them.
+            for alias, number in self._client.get_registered_model(name).aliases.items():
+                aliases.setdefault(str(number), []).append(alias)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return []
+            raise
+        found: list[ModelVersion] = list(self._client.search_model_versions(f"name='{name}'"))
+        return sorted(
+            (
+                Version(
+                    name,
+                    int(version.version),
+                    version.run_id,
+                    dict(version.tags),
+                    tuple(sorted(aliases.get(str(version.version), ()))),
+                )
+                for version in found
+            ),
+            key=lambda version: version.number,
+        )
+
+    def names(self) -> list[str]:
+        """Return the names of all registered models."""
+        return sorted(model.name for model in self._client.search_registered_models())
+
+    def register(self, name: str, run: Run, head: TrainedHead, tags: Mapping[str, str], description: str) -> Version:
+        """Log a head as a pyfunc and register it. Tags come with the version, so that no half of it is ever seen."""
+        with tempfile.TemporaryDirectory(prefix="taxalake-model-") as folder:
+            head.save(Path(folder) / "head")
+            with warnings.catch_warnings():
+                # MLflow asks for an example photograph, which would be stored with every version.
+                warnings.simplefilter("ignore", UserWarning)
+                logged = mlflow.pyfunc.log_model(
+                    name="model",
+                    python_model=str(_SERVED_MODEL),
+                    artifacts={"head": str(Path(folder) / "head")},
+                    model_config={"backbone": "", "device": ""},
+                    signature=ModelSignature(params=_PARAMS),
+                    # Said, not inferred: inferring costs ten seconds and imports the whole world.
+                    pip_requirements=[f"taxalake=={installed_version('taxalake')}"],
+                )
+        try:
+            self._client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        version = self._client.create_model_version(
+            name, logged.model_uri, run.run_id, tags=dict(tags), description=description, model_id=logged.model_id
+        )
+        return self.find(f"{name}/{version.version}")
+
+    def set_alias(self, version: Version, alias: str) -> Version:
+        """Let an alias name this version, and no other."""
+        self._client.set_registered_model_alias(version.name, alias, str(version.number))
+        return self.find(version.model_version)
+
+    def tag(self, version: Version, tags: Mapping[str, str]) -> None:
+        """Write tags on a version."""
+        for key, value in tags.items():
+            self._client.set_model_version_tag(version.name, str(version.number), key, value)
+
+    def log_metrics(self, version: Version, metrics: Mapping[str, float]) -> None:
+        """Write metrics on the run that a version came from."""
+        for key, value in metrics.items():
+            self._client.log_metric(version.run_id, key, value)
+
+    def head(self, version: Version) -> TrainedHead:
+        """Read the head of a version; the backbone is not touched."""
+        folder = mlflow.artifacts.download_artifacts(f"{version.uri}/artifacts/head")
+        return heads.load(Path(folder))
+
+    def model(self, version: Version, backbone: str | None = None, device: str | None = None) -> Any:
+        """Load a version as any program would: a pyfunc."""
+        config = {"backbone": backbone or "", "device": device or ""}
+        return mlflow.pyfunc.load_model(version.uri, model_config=config)
+
+    def _experiment(self, name: str) -> str:
+        found = self._client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        place = None if self._artifacts is None else (self._artifacts / name).resolve().as_uri()
+        try:
+            return str(self._client.create_experiment(name, artifact_location=place))
+        except MlflowException as error:
+            # Another process may have been faster.
+            found = self._client.get_experiment_by_name(name)
+            if found is None:
+                raise RegistryError(f"the experiment {name!r} can be neither found nor made: {error}") from error
+            return str(found.experiment_id)
+
+    def _missing(self, name: str, asked: str) -> str:
+        versions = self.versions(name)
+        if not versions:
+            there = ", ".join(self.names()) or "none"
+            return f"there is no model {name!r} in {self.tracking_uri}; there is: {there}. `taxalake train` makes one."
+        aliases = [f"{alias} (version {version.number})" for version in versions for alias in version.aliases]
+        return (
+            f"the model {name!r} has no {asked}; its aliases are: {', '.join(aliases) or 'none'}; "
+            f"its versions are: {', '.join(str(version.number) for version in versions)}"
+        )

@@ -1,0 +1,167 @@
+"""Photographs in, ranked species out: what a registered model does, wherever it is loaded."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from modeling import backbones, tiling
+from modeling.backbones import Backbone, EmbeddingSpec
+from modeling.embedding import EmbeddedTiles, EncodedImage, embed
+from modeling.errors import BackboneError, ModelingError
+from modeling.heads import TrainedHead
+
+Photograph = bytes | str | Path
+COLUMNS = (
+    "image",
+    "tile_index",
+    "x0",
+    "y0",
+    "x1",
+    "y1",
+    "rank",
+    "species_id",
+    "scientific_name",
+    "logit",
+    "probability",
+    "error",
+)
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The best k classes of many tiles."""
+
+    class_indices: NDArray[np.int64]  # (N, k), best first
+    logits: NDArray[np.float32]  # (N, k)
+    probabilities: NDArray[np.float32]  # (N, k), softmax over all classes
+
+
+def rank(logits: NDArray[np.float32], k: int) -> Ranked:
+    """Return the best k classes of each row; ties go to the lower class index.
+
+    Args:
+        logits: (N, C).
+        k: At most C are returned.
+    """
+    # Stable, so that equal logits keep their order and a rerun ranks alike.
+    order = np.argsort(-logits, axis=1, kind="stable")[:, :k]
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = shifted / shifted.sum(axis=1, keepdims=True)
+    return Ranked(
+        order, np.take_along_axis(logits, order, axis=1), np.take_along_axis(probabilities, order, axis=1)
+    )
+
+
+def backbone_of(head: TrainedHead, folder: str | None = None, device: str | None = None) -> Backbone:
+    """Load the backbone that a head was trained on.
+
+    Args:
+        head: The head.
+        folder: Where the backbone is now, if not where it was found in training.
+        device: cpu or cuda; by default CUDA where there is one.
+
+    Raises:
+        BackboneError: If it is not there, or gives other embeddings than those of training.
+    """
+    place = folder or head.backbone
+    try:
+        files = backbones.find(place)
+    except BackboneError as error:
+        raise BackboneError(f"{error} The model was trained with {head.backbone}; say where it is now.") from error
+    spec = EmbeddingSpec(files.weights_hash, files.preprocessing, head.dtype)
+    backbones.require_key(spec, head.embedding_key, place)
+    return Backbone(files, spec.dtype, device)
+
+
+def identify(
+    head: TrainedHead,
+    backbone: Backbone,
+    photographs: Sequence[Photograph],
+    scheme_id: str = "whole",
+    top_k: int = 5,
+) -> pd.DataFrame:
+    """Name the species of photographs, tile by tile.
+
+    Args:
+        head: What tells species apart.
+        backbone: The encoder that the head was trained on.
+        photographs: Encoded bytes, or paths of files.
+        scheme_id: How each photograph is cut; ``whole`` gives one tile.
+        top_k: Species for each tile.
+
+    Returns:
+        One row per (image, tile_index, rank) with the columns of ``COLUMNS``: image is the position in
+        ``photographs``, probability is 0 to 1. A photograph that cannot be used is one row with an error and
+        nothing else.
+    """
+    failures: dict[str, str] = {}
+    readable = list(_encoded(photographs, failures))
+    embedded = embed(readable, backbone, tiling.parse(scheme_id))
+    failures |= embedded.failures
+    frame = pd.DataFrame(_rows(head, backbone, embedded, top_k), columns=list(COLUMNS))
+    errors = pd.DataFrame([{"image": int(key), "error": text} for key, text in failures.items()])
+    frame = pd.concat([frame, errors]) if len(errors) else frame
+    frame = frame.sort_values(["image", "tile_index", "rank"], kind="stable").reset_index(drop=True)
+    return frame.astype({"tile_index": "Int64", "rank": "Int64", **dict.fromkeys(("x0", "y0", "x1", "y1"), "Int64")})
+
+
+def photographs_of(model_input: Any) -> list[Photograph]:
+    """Return the photographs of whatever MLflow hands over: bytes, a path, a list of them, a column of a frame.
+
+    Raises:
+        ModelingError: If it is none of these.
+    """
+    if isinstance(model_input, bytes | str | Path):
+        return [model_input]
+    if isinstance(model_input, pd.DataFrame):
+        if "image" not in model_input and model_input.shape[1] != 1:
+            raise ModelingError(
+                f"a data frame of photographs needs a column 'image' with bytes or paths; this one has "
+                f"{', '.join(map(str, model_input.columns))}"
+            )
+        model_input = model_input["image"] if "image" in model_input else model_input.iloc[:, 0]
+    photographs = list(model_input)
+    for photograph in photographs:
+        if not isinstance(photograph, bytes | str | Path):
+            raise ModelingError(f"a photograph is bytes or a path, not {type(photograph).__name__}")
+    return photographs
+
+
+def _encoded(photographs: Sequence[Photograph], failures: dict[str, str]) -> Iterable[EncodedImage]:
+    """Yield the bytes of photographs under their position; what cannot be read goes to failures."""
+    for position, photograph in enumerate(photographs):
+        try:
+            content = photograph if isinstance(photograph, bytes) else Path(photograph).expanduser().read_bytes()
+        except OSError as error:
+            failures[str(position)] = f"the file cannot be read: {error.strerror}"
+            continue
+        yield EncodedImage(str(position), content)
+
+
+def _rows(head: TrainedHead, backbone: Backbone, embedded: EmbeddedTiles, top_k: int) -> list[dict[str, Any]]:
+    if not embedded.tiles:
+        return []
+    ranked = rank(head.predict(embedded.vectors, backbone.spec.key), top_k)
+    return [
+        {
+            "image": int(image_id),
+            "tile_index": tile.index,
+            "x0": tile.x0,
+            "y0": tile.y0,
+            "x1": tile.x1,
+            "y1": tile.y1,
+            "rank": place + 1,
+            "species_id": head.class_map.species_ids[class_index],
+            "scientific_name": head.class_map.scientific_names[class_index],
+            "logit": float(ranked.logits[row, place]),
+            "probability": float(ranked.probabilities[row, place]),
+            "error": None,
+        }
+        for row, (image_id, tile) in enumerate(zip(embedded.image_ids, embedded.tiles, strict=True))
+        for place, class_index in enumerate(ranked.class_indices[row].tolist())
+    ]
