@@ -231,9 +231,7 @@ def identify(
     from flows.identify import identify as stage
 
     asked = _Asked(context, home, as_json)
-    place = asked.place(
-        tiling=tiling, min_votes=min_votes, min_probability=min_probability, allow_empty=allow_empty
-    )
+    place = asked.place(tiling=tiling, min_votes=min_votes, min_probability=min_probability, allow_empty=allow_empty)
     asked.print(stage(images, model, place, species, together, backbone))
 
 

@@ -1,6 +1,6 @@
 """Photographs to vectors: what has none under an embedding key and a tiling gets them, shard by shard."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def embed_shard(
     made = embedding.embed(encoded, backbone, scheme, place.batch_size, place.threads, on_image)
     if made.failures:
         embeddings.set_aside(lake, dataset, made.failures, images, run_id)
-    columns = {
+    columns: dict[str, Sequence[object]] = {
         "image_id": made.image_ids,
         "tile_index": [tile.index for tile in made.tiles],
         "tile_row": [tile.row for tile in made.tiles],

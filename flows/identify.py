@@ -79,9 +79,7 @@ def identify(
         place.allow_empty,
     )
     served = version.model(found, backbone, None if place.device == "auto" else place.device)
-    rows = served.predict(
-        [str(path) for path in images], params={"tiling": place.tiling, "top_k": place.tile_top_k}
-    )
+    rows = served.predict([str(path) for path in images], params={"tiling": place.tiling, "top_k": place.tile_top_k})
     observation_of = ["0" if together else str(position) for position in range(len(images))]
     good = rows[rows["error"].isna()]
     names = dict(zip(good["species_id"], good["scientific_name"], strict=True))
@@ -125,7 +123,9 @@ def identify(
                     for row in answers
                     if row["observation_id"] == observation
                 ],
-                errors=[f"{images[position]}: {errors[str(position)]}" for position in members if str(position) in errors],
+                errors=[
+                    f"{images[position]}: {errors[str(position)]}" for position in members if str(position) in errors
+                ],
             )
         )
     return IdentifyReport(

@@ -39,7 +39,7 @@ class IngestReport(BaseModel):
         ]
         if self.set_aside:
             lines.append(
-                "why: taxalake sql \"select image_name, kind, detail from ingest_issues "
+                'why: taxalake sql "select image_name, kind, detail from ingest_issues '
                 f"where dataset = '{self.dataset}'\""
             )
         if not self.committed:
@@ -117,7 +117,15 @@ def _ingest(source: Source, dataset: str, place: settings.Settings) -> IngestRep
     _check(lake, dataset, [item.image_name for item in items])
     if total.committed:
         ledger.record_stage(
-            lake, run_id, "ingest", dataset, total.kept, total.already_known, clock.seconds, total.byte_count, total.kept
+            lake,
+            run_id,
+            "ingest",
+            dataset,
+            total.kept,
+            total.already_known,
+            clock.seconds,
+            total.byte_count,
+            total.kept,
         )
     report = IngestReport(
         dataset=dataset,

@@ -42,7 +42,7 @@ class PredictReport(BaseModel):
             f"{self.model_version}: {self.observations} observations of {self.dataset} at {self.scheme_id}, "
             f"{self.mean_species:.2f} species each ({self.images_predicted} images predicted, "
             f"{self.images_reused} reused)",
-            "answers: taxalake sql \"select observation_id, species_id, score from observation_predictions "
+            'answers: taxalake sql "select observation_id, species_id, score from observation_predictions '
             f"where decision_id = '{self.decision_id}' and is_answer order by observation_id, rank\"",
         ]
 

@@ -59,9 +59,7 @@ def retrain(dataset: str, name: str, backbone: str | None = None, home: Path | N
         # Before it is judged: a run that dies in between leaves a challenger, and the next run judges it.
         if before is not None:
             candidate = registry.set_alias(candidate, CHALLENGER)
-        scores = {
-            version.model_version: _score(place, dataset, version) for version in (before, candidate) if version
-        }
+        scores = {version.model_version: _score(place, dataset, version) for version in (before, candidate) if version}
         verdict = judge(
             None if before is None else scores[before.model_version].metrics,
             scores[candidate.model_version].metrics,

@@ -121,9 +121,7 @@ def _embeddings(place: settings.Settings, dataset: str, backbone: str | None) ->
 
 def _class_map(examples: TrainingExamples) -> ClassMap:
     """Return the map of the species that there is something to learn of."""
-    learnt = {
-        species for species, split in zip(examples.species_ids, examples.splits, strict=True) if split == "train"
-    }
+    learnt = {species for species, split in zip(examples.species_ids, examples.splits, strict=True) if split == "train"}
     return ClassMap.of({species: examples.names[species] for species in learnt})
 
 
@@ -194,9 +192,7 @@ def _fit_and_register(
         return registry.register(name, run, head, tags, words)
 
 
-def _log(
-    run: "Run", recipe: "Recipe", dataset: str, used: KnownKey, fitted: "Fitted", counts: dict[str, int]
-) -> None:
+def _log(run: "Run", recipe: "Recipe", dataset: str, used: KnownKey, fitted: "Fitted", counts: dict[str, int]) -> None:
     params = {
         **asdict(recipe),
         **counts,
@@ -208,9 +204,7 @@ def _log(
         "epochs": fitted.epochs,
         "best_epoch": fitted.best_epoch,
     }
-    run.log(
-        params, {"best_val_accuracy": fitted.validation_accuracy, "best_val_loss": fitted.validation_loss}
-    )
+    run.log(params, {"best_val_accuracy": fitted.validation_accuracy, "best_val_loss": fitted.validation_loss})
 
 
 def _report(dataset: str, version: "Version", committed: bool) -> TrainReport:

@@ -1,4 +1,4 @@
-"""From tile predictions to species of observations, and from those to scores. The rules are SQL; this hands them tables."""
+"""From tile predictions to species of observations, and from those to scores. The rules are SQL files."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

@@ -78,7 +78,9 @@ def require_dataset(lake: Lake, dataset: str) -> int:
         LakeError: If there is none; the data sets that there are are named.
     """
     snapshots = tables.latest(lake, "image_records", "labels", "ingest_issues")
-    counts = {row["dataset"]: row["images"] for row in query.answer(lake, "audit/dataset_counts", snapshots).to_pylist()}
+    counts = {
+        row["dataset"]: row["images"] for row in query.answer(lake, "audit/dataset_counts", snapshots).to_pylist()
+    }
     if not counts.get(dataset):
         there = ", ".join(sorted(counts)) or "none"
         raise LakeError(
@@ -133,9 +135,7 @@ def append_vectors(
     """
     count = len(tiles["image_id"])
     schema = TABLES["embeddings"].columns
-    columns: dict[str, pa.Array] = {
-        name: pa.array(values, schema.field(name).type) for name, values in tiles.items()
-    }
+    columns: dict[str, pa.Array] = {name: pa.array(values, schema.field(name).type) for name, values in tiles.items()}
     columns |= {pooling: _lists(matrix) for pooling, matrix in vectors.items()}
     constants = {
         "embedding_key": embedding_key,

@@ -5,7 +5,6 @@ from which every reader starts. After a kill between two of these commits the re
 everything else already there.
 """
 
-import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ import pyarrow as pa
 from lake import query, tables
 from lake.images import ImageFacts, Refusal, examine, identity
 from lake.schemas import TABLES
-from lake.sources import Source, SourceIssue, SourceRecord
+from lake.sources import SourceIssue, SourceRecord
 from lake.tables import Lake, Snapshot
 
 
@@ -92,10 +91,20 @@ def known(lake: Lake, dataset: str) -> Known:
     )
 
 
-def shards(source: Source, size: int) -> Iterator[list[SourceRecord | SourceIssue]]:
-    """Cut a source into lists of at most ``size`` items, in its own order."""
-    items = iter(source)
-    while shard := list(itertools.islice(items, size)):
+def shards(
+    items: Iterable[SourceRecord | SourceIssue], most_items: int, most_bytes: int = 256 << 20
+) -> Iterator[list[SourceRecord | SourceIssue]]:
+    """Cut what a source yields into lists, in its order; what a list holds fits into memory."""
+    shard: list[SourceRecord | SourceIssue] = []
+    weight = 0
+    for item in items:
+        size = _file_size(item)
+        if shard and (len(shard) == most_items or weight + size > most_bytes):
+            yield shard
+            shard, weight = [], 0
+        shard.append(item)
+        weight += size
+    if shard:
         yield shard
 
 
@@ -170,7 +179,15 @@ def write_shard(
     )
 
 
-def _read(record: SourceRecord, held: Known) -> "_Read | SourceIssue":
+def _file_size(item: SourceRecord | SourceIssue) -> int:
+    """Return the bytes of a record's file; what cannot be asked for has none, and is reported when it is read."""
+    try:
+        return item.path.stat().st_size if isinstance(item, SourceRecord) else 0
+    except OSError:
+        return 0
+
+
+def _read(record: SourceRecord, held: Known) -> _Read | SourceIssue:
     """Read and hash one file, and decode it where the lake does not hold its content."""
     try:
         content = record.path.read_bytes()

@@ -94,7 +94,7 @@ def create_missing(lake: Lake) -> list[str]:
 
 def exists(lake: Lake, name: str) -> bool:
     """Say whether the lake holds the table, without reading it."""
-    return DeltaTable.is_deltatable(lake.uri(name), storage_options=dict(lake.storage_options))
+    return bool(DeltaTable.is_deltatable(lake.uri(name), storage_options=dict(lake.storage_options)))
 
 
 def open_table(lake: Lake, name: str, version: int | None = None) -> DeltaTable:

@@ -130,5 +130,5 @@ def _without_broken(embedded: EmbeddedTiles) -> EmbeddedTiles:
         [embedded.image_ids[position] for position in keep],
         [embedded.tiles[position] for position in keep],
         {pooling: vectors[keep] for pooling, vectors in embedded.vectors.items()},
-        embedded.failures | {image_id: "the embedding holds NaN or infinity" for image_id in broken},
+        embedded.failures | dict.fromkeys(broken, "the embedding holds NaN or infinity"),
     )

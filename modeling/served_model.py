@@ -1,6 +1,5 @@
 """The code of a registered model. MLflow runs this file when a model is logged and when it is loaded."""
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,41 +10,41 @@ import pandas as pd
 from modeling import heads, serving
 from modeling.backbones import Backbone
 
-with warnings.catch_warnings():
-    # MLflow advises a type hint, and understands none that takes bytes, paths and data frames alike.
-    warnings.simplefilter("ignore", UserWarning)
 
-    class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
-        """Photographs to ranked species."""
+class ServedModel(mlflow.pyfunc.PythonModel):
+    """Photographs to ranked species."""
 
-        def load_context(self, context: Any) -> None:
-            """Read the head; the backbone waits for the first photograph."""
-            self.head = heads.load(Path(context.artifacts["head"]))
-            self._config = dict(context.model_config or {})
-            self._backbone: Backbone | None = None
+    def load_context(self, context: Any) -> None:
+        """Read the head; the backbone waits for the first photograph."""
+        self.head = heads.load(Path(context.artifacts["head"]))
+        self._config = dict(context.model_config or {})
+        self._backbone: Backbone | None = None
 
-        def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
-            """Name the species of photographs.
+    # A data frame is one of the things that come: of all hints it is the one with which MLflow neither warns nor
+    # converts bytes and paths.
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Name the species of photographs.
 
-            Args:
-                context: MLflow's; not used.
-                model_input: Bytes or paths: one, a list, or a data frame with a column ``image``.
-                params: ``tiling`` (whole, grid-RxC) and ``top_k``.
+        Args:
+            context: MLflow's; not used.
+            model_input: Bytes or paths: one, a list, or a data frame with a column ``image``.
+            params: ``tiling`` (whole, grid-RxC) and ``top_k``.
 
-            Returns:
-                One row per (image, tile_index, rank), as ``modeling.serving.identify`` says.
-            """
-            if self._backbone is None:
-                self._backbone = serving.backbone_of(
-                    self.head, self._config.get("backbone") or None, self._config.get("device") or None
-                )
-            asked = params or {}
-            return serving.identify(
-                self.head,
-                self._backbone,
-                serving.photographs_of(model_input),
-                str(asked.get("tiling", "whole")),
-                int(asked.get("top_k", 5)),
+        Returns:
+            One row per (image, tile_index, rank), as ``modeling.serving.identify`` says.
+        """
+        if self._backbone is None:
+            self._backbone = serving.backbone_of(
+                self.head, self._config.get("backbone") or None, self._config.get("device") or None
             )
+        asked = params or {}
+        return serving.identify(
+            self.head,
+            self._backbone,
+            serving.photographs_of(model_input),
+            str(asked.get("tiling", "whole")),
+            int(asked.get("top_k", 5)),
+        )
 
-    mlflow.models.set_model(ServedModel())
+
+mlflow.models.set_model(ServedModel())

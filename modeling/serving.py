@@ -52,9 +52,7 @@ def rank(logits: NDArray[np.float32], k: int) -> Ranked:
     order = np.argsort(-logits, axis=1, kind="stable")[:, :k]
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities = shifted / shifted.sum(axis=1, keepdims=True)
-    return Ranked(
-        order, np.take_along_axis(logits, order, axis=1), np.take_along_axis(probabilities, order, axis=1)
-    )
+    return Ranked(order, np.take_along_axis(logits, order, axis=1), np.take_along_axis(probabilities, order, axis=1))
 
 
 def backbone_of(head: TrainedHead, folder: str | None = None, device: str | None = None) -> Backbone:

@@ -133,7 +133,7 @@ class TableSource:
         observation_id = self._observation(row, name)
         tag = _clean(row[self.split_column]) if self.split_column else None
         own = {self.image_column, self.species_column, self.observation_column, self.split_column, self.name_column}
-        rest = {key: value for key, value in row.items() if key not in own and value not in (None, "")}
+        rest = {key: value for key, value in row.items() if key not in own and value}
         latitude = _number(rest, "latitude")
         longitude = _number(rest, "longitude")
         observed_on = _day(rest, "observed_on")
@@ -147,7 +147,7 @@ class TableSource:
             latitude=latitude,
             longitude=longitude,
             observed_on=observed_on,
-            extra={key: value for key, value in rest.items() if value is not None},
+            extra=rest,
             **texts,
         )
 
@@ -157,20 +157,20 @@ def _clean(value: str | None) -> str | None:
     return (value or "").strip() or None
 
 
-def _number(rest: dict[str, str | None], column: str) -> float | None:
+def _number(rest: dict[str, str], column: str) -> float | None:
     """Take a number out of the row; what is no number stays in the rest, so that it is not lost."""
     try:
-        number = float(rest.get(column) or "")
+        number = float(rest.get(column, ""))
     except ValueError:
         return None
     del rest[column]
     return number
 
 
-def _day(rest: dict[str, str | None], column: str) -> date | None:
+def _day(rest: dict[str, str], column: str) -> date | None:
     """Take an ISO date out of the row; what is none stays in the rest, so that it is not lost."""
     try:
-        day = date.fromisoformat(rest.get(column) or "")
+        day = date.fromisoformat(rest.get(column, ""))
     except ValueError:
         return None
     del rest[column]
