@@ -1,6 +1,7 @@
 """The command ``taxalake``. Imports what a command needs inside of it: ``--help`` answers at once."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -51,10 +52,12 @@ def root(context: typer.Context, home: Home = None, as_json: Json = False) -> No
 @app.command()
 def demo(context: typer.Context, home: Home = None, as_json: Json = False) -> None:
     """Draw a small flora and run everything on it. Needs no network, no data and no weights."""
-    from flows.demo import demo as run_demo
-
     asked = _Asked(context, home, as_json)
-    asked.print(run_demo(asked.home))
+    _keep_prefect_in(asked.place().home)
+    from flows.demo import demo as stage
+    from flows.orchestration import run_recorded
+
+    asked.print(run_recorded(stage, asked.home))
 
 
 @ingest_app.command("folder")
@@ -294,6 +297,22 @@ class _Asked:
                 console.print(line, markup=False, soft_wrap=True)
             else:
                 console.print(line)
+
+
+def _keep_prefect_in(home: Path) -> None:
+    """Let a server that Prefect starts for one process live in the home, quietly. Before Prefect is imported."""
+    from flows.server import server_configured
+
+    if server_configured():
+        return
+    kept = home.resolve() / "prefect"
+    kept.mkdir(parents=True, exist_ok=True)  # Prefect makes its home, but not what that lies in
+    for name, value in {
+        "PREFECT_HOME": str(kept),
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_LOGGING_LEVEL": "WARNING",
+    }.items():
+        os.environ.setdefault(name, value)
 
 
 def _foreseen() -> tuple[type[Exception], ...]:

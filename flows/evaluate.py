@@ -84,9 +84,8 @@ def evaluate(
     )
     committed = bool(predicted) or decision.committed or scores.committed
     if committed:
-        registry.log_metrics(
-            version, {f"{dataset}.{scope.split}.{key}": value for key, value in scores.metrics.items()}
-        )
+        prefix = f"{dataset}.{scope.split}"
+        registry.log_metrics(version, {f"{prefix}.{key}": value for key, value in scores.metrics.items()})
         ledger.record_stage(lake, run_id, "evaluate", dataset, len(scores.metrics), 0, clock.seconds)
     report = EvaluateReport(
         dataset=dataset,

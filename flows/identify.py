@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pydantic import BaseModel
@@ -9,6 +10,9 @@ from pydantic import BaseModel
 from flows import settings
 from lake import decisions
 from lake.decisions import MANY, ONE, DecisionRule, Scope
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class NamedSpecies(BaseModel):
@@ -70,48 +74,27 @@ def identify(
     """
     from modeling.registry import Registry
 
-    version = Registry(place.registry_uri, place.artifacts)
-    found = version.find(model)
+    registry = Registry(place.registry_uri, place.artifacts)
+    version = registry.find(model)
     rule = DecisionRule(
         species or (ONE if place.tiling == "whole" else MANY),
         place.min_votes,
         place.min_probability,
         place.allow_empty,
     )
-    served = version.model(found, backbone, None if place.device == "auto" else place.device)
+    served = registry.model(version, backbone, None if place.device == "auto" else place.device)
     rows = served.predict([str(path) for path in images], params={"tiling": place.tiling, "top_k": place.tile_top_k})
-    observation_of = ["0" if together else str(position) for position in range(len(images))]
-    good = rows[rows["error"].isna()]
+    good, bad = rows[rows["error"].isna()], rows[rows["error"].notna()]
+    owners = ["0" if together else str(position) for position in range(len(images))]
+    answers = _decide(good, owners, place.tiling, version.model_version, rule)
     names = dict(zip(good["species_id"], good["scientific_name"], strict=True))
-    frames = {
-        "image_records": pa.table(
-            {
-                "dataset": pa.array(["identify"] * len(images), pa.string()),
-                "image_id": pa.array([str(position) for position in range(len(images))], pa.string()),
-                "observation_id": pa.array(observation_of, pa.string()),
-            }
-        ),
-        "tile_predictions": pa.table(
-            {
-                "model_version": pa.array([found.model_version] * len(good), pa.string()),
-                "scheme_id": pa.array([place.tiling] * len(good), pa.string()),
-                "image_id": pa.array(good["image"].astype(str), pa.string()),
-                "tile_index": pa.array(good["tile_index"], pa.int32()),
-                "rank": pa.array(good["rank"], pa.int32()),
-                "species_id": pa.array(good["species_id"], pa.string()),
-                "probability": pa.array(good["probability"], pa.float32()),
-            }
-        ),
-    }
-    scope = Scope("identify", "all", pa.table({"observation_id": pa.array(sorted(set(observation_of)), pa.string())}))
-    answers = decisions.answer(None, (), frames, scope, place.tiling, found.model_version, rule).to_pylist()
-    errors = {str(row.image): row.error for row in rows[rows["error"].notna()].itertuples()}
-    observations = []
-    for observation in dict.fromkeys(observation_of):
-        members = [position for position, owner in enumerate(observation_of) if owner == observation]
-        observations.append(
+    return IdentifyReport(
+        model_version=version.model_version,
+        scheme_id=place.tiling,
+        rule=rule.spec,
+        observations=[
             Identified(
-                images=[str(images[position]) for position in members],
+                images=[str(path) for path, owner in zip(images, owners, strict=True) if owner == observation],
                 species=[
                     NamedSpecies(
                         species_id=row["species_id"],
@@ -124,10 +107,51 @@ def identify(
                     if row["observation_id"] == observation
                 ],
                 errors=[
-                    f"{images[position]}: {errors[str(position)]}" for position in members if str(position) in errors
+                    f"{images[position]}: {text}"
+                    for position, text in zip(bad["image"], bad["error"], strict=True)
+                    if owners[position] == observation
                 ],
             )
-        )
-    return IdentifyReport(
-        model_version=found.model_version, scheme_id=place.tiling, rule=rule.spec, observations=observations
+            for observation in dict.fromkeys(owners)
+        ],
     )
+
+
+def _decide(
+    rows: "pd.DataFrame", owners: list[str], scheme_id: str, model_version: str, rule: DecisionRule
+) -> list[dict[str, Any]]:
+    """Apply the rule, by the same SQL that answers data sets, to predictions that no table holds.
+
+    Args:
+        rows: One row per (image, tile_index, rank), image being a position in ``owners``.
+        owners: The observation of each photograph.
+        scheme_id: How the photographs were cut.
+        model_version: Who predicted.
+        rule: One species or many.
+    """
+    count = len(rows)
+    frames = {
+        "image_records": pa.table(
+            {
+                "dataset": pa.array(["identify"] * len(owners), pa.string()),
+                "image_id": pa.array([str(position) for position in range(len(owners))], pa.string()),
+                "observation_id": pa.array(owners, pa.string()),
+            }
+        ),
+        "tile_predictions": pa.table(
+            {
+                "model_version": pa.array([model_version] * count, pa.string()),
+                "scheme_id": pa.array([scheme_id] * count, pa.string()),
+                "image_id": pa.array(rows["image"].astype(str), pa.string()),
+                "tile_index": pa.array(rows["tile_index"], pa.int32()),
+                "rank": pa.array(rows["rank"], pa.int32()),
+                "species_id": pa.array(rows["species_id"], pa.string()),
+                "probability": pa.array(rows["probability"], pa.float32()),
+            }
+        ),
+    }
+    scope = Scope("identify", "all", pa.table({"observation_id": pa.array(sorted(set(owners)), pa.string())}))
+    answers: list[dict[str, Any]] = decisions.answer(
+        None, (), frames, scope, scheme_id, model_version, rule
+    ).to_pylist()
+    return answers

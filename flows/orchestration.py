@@ -4,15 +4,12 @@ Each stage is one function. Where a Prefect server is configured it runs as a re
 runs; where none is, the same function runs at once, as a plain one.
 """
 
-import os
 import sys
 import time
-import tomllib
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
@@ -32,6 +29,8 @@ from rich.progress import (
 from rich.progress import Task as Bar
 from rich.text import Text
 
+from flows.server import server_configured
+
 P = ParamSpec("P")
 R = TypeVar("R")
 Rep = TypeVar("Rep", bound="Report")
@@ -43,9 +42,11 @@ class Step(Protocol[P, R_co]):
     """A Prefect flow or task: callable, with the plain function inside."""
 
     @property
-    def fn(self) -> Callable[P, R_co]: ...
+    def fn(self) -> Callable[P, R_co]:
+        """The plain function."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any: ...
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Run it with Prefect."""
 
 
 class Report(Protocol):
@@ -75,8 +76,11 @@ def run_subflow(flow: Step[P, Rep], *args: P.args, **kwargs: P.kwargs) -> Rep:
 
 def run_flow(flow: Step[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Run a stage from the command line: as a recorded flow run where a server is configured, else plainly, at once."""
-    if not server_configured():
-        return flow.fn(*args, **kwargs)
+    return run_recorded(flow, *args, **kwargs) if server_configured() else flow.fn(*args, **kwargs)
+
+
+def run_recorded(flow: Step[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run a stage as a flow run; Prefect starts a server for this process where none is configured."""
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     # A flow run waits a second at its end for the heartbeat's thread; a person at the keyboard needs no heartbeat.
@@ -96,21 +100,6 @@ def run_task(task: Step[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
 def in_flow_run() -> bool:
     """Say whether a flow run is going on here."""
     return FlowRunContext.get() is not None
-
-
-def server_configured() -> bool:
-    """Say whether a Prefect server is configured, by ``PREFECT_API_URL`` or by the active profile.
-
-    Read without Prefect's settings, which know no difference between "not configured" and "start one for me".
-    """
-    if os.environ.get("PREFECT_API_URL"):
-        return True
-    profiles = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser() / "profiles.toml"
-    if not profiles.is_file():
-        return False
-    content = tomllib.loads(profiles.read_text(encoding="utf-8"))
-    active = os.environ.get("PREFECT_PROFILE", content.get("active"))
-    return bool(content.get("profiles", {}).get(active, {}).get("PREFECT_API_URL"))
 
 
 def flow_run_id() -> str:

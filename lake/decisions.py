@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from lake import labels, query, tables
+from lake.embeddings import images_of
 from lake.errors import LakeError
 from lake.schemas import TABLES
 from lake.tables import Appended, Lake, Snapshot
@@ -68,6 +69,17 @@ class Evaluation:
     observation_count: int
     snapshots: tuple[Snapshot, ...]
     committed: bool
+
+
+@dataclass(frozen=True)
+class Illustration:
+    """What a picture of an answer shows."""
+
+    image_name: str
+    content: bytes
+    tiles: list[dict[str, Any]]  # x0, y0, x1, y1, name, probability
+    found: list[str]  # names, best first
+    truth: list[str]  # names; empty where nobody knows
 
 
 def whole_scope(lake: Lake, dataset: str) -> Scope:
@@ -293,6 +305,67 @@ def evaluate(
         scope.observations.num_rows,
         snapshots,
         done.row_count > 0,
+    )
+
+
+def illustrate(
+    lake: Lake,
+    dataset: str,
+    decision_id: str,
+    observation_id: str,
+    embedding_key: str,
+    scheme_id: str,
+    model_version: str,
+) -> Illustration:
+    """Return the first photograph of an observation with its tiles, and the names of what was found and what is there.
+
+    Args:
+        lake: The place of the tables.
+        dataset: Where the observation is from.
+        decision_id: What was found.
+        observation_id: The observation.
+        embedding_key: Under which its tiles were embedded.
+        scheme_id: How it was cut.
+        model_version: Who predicted.
+    """
+    names = ("image_records", "images", "embeddings", "tile_predictions", "species", "observation_predictions")
+    records, images, vectors, predictions, species, answers = tables.latest(lake, *names)
+    photographs = query.answer(
+        lake, "decide/photographs_of_observation", [records], dataset=dataset, observation_id=observation_id
+    )
+    image_id = photographs["image_id"][0].as_py()
+    called = query.answer(lake, "labels/species_names", [species])
+    name_of = dict(zip(called["species_id"].to_pylist(), called["scientific_name"].to_pylist(), strict=True))
+    tiles = query.answer(
+        lake,
+        "decide/tiles_of_observation",
+        [vectors, predictions],
+        embedding_key=embedding_key,
+        image_id=image_id,
+        scheme_id=scheme_id,
+        model_version=model_version,
+    ).to_pylist()
+    return Illustration(
+        image_name=photographs["image_name"][0].as_py(),
+        content=images_of(lake, images, [image_id])[image_id],
+        tiles=[
+            {
+                **{edge: tile[edge] for edge in ("x0", "y0", "x1", "y1", "probability")},
+                "name": name_of[tile["species_id"]],
+            }
+            for tile in tiles
+        ],
+        found=[
+            name_of[row["species_id"]]
+            for row in query.answer(
+                lake, "decide/answer_of_observation", [answers], decision_id=decision_id, observation_id=observation_id
+            ).to_pylist()
+        ],
+        truth=[
+            name_of[row["species_id"]]
+            for row in labels.current(lake, dataset).to_pylist()
+            if row["observation_id"] == observation_id
+        ],
     )
 
 

@@ -105,6 +105,12 @@ def read_bytes(lake: Lake, images: Snapshot, wanted: Sequence[PendingImage]) -> 
     return {image_id: by_id[image_id] for image_id in ids}
 
 
+def images_of(lake: Lake, images: Snapshot, image_ids: Sequence[str]) -> dict[str, bytes]:
+    """Return the bytes of a few images by image_id, wherever they lie."""
+    found = tables.scan(lake, images).filter(pl.col("image_id").is_in(image_ids)).select("image_id", "bytes").collect()
+    return dict(zip(found["image_id"], found["bytes"], strict=True))
+
+
 def append_spec(lake: Lake, row: Mapping[str, object], flow_run_id: str) -> Appended:
     """Record what an embedding key stands for: embedding_key, backbone, weights_hash, dimension and spec."""
     whole = {**row, "recorded_at": datetime.now(UTC), "flow_run_id": flow_run_id}

@@ -49,7 +49,7 @@ class Flora:
 
 
 def generator(seed: int, name: str) -> np.random.Generator:
-    """Return the chance of one named thing, the same for the same seed and name.
+    """Return the random numbers of one named thing, the same whenever seed and name are the same.
 
     One for each name, so that a picture does not depend on which others were drawn before it.
     """

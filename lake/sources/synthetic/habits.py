@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 Range: TypeAlias = tuple[float, float]
+GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,6 @@ class Habit(Protocol):
 
     def stands(self, rng: np.random.Generator) -> Iterator[Stand]:
         """Give the leaves and stalks of a new plant around the origin, lowest first."""
-
-
-GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 
 
 @dataclass(frozen=True)

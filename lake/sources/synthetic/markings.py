@@ -55,6 +55,4 @@ MARKINGS = (
     Marking("zonata", _zone),
     Marking("ocellata", _eye),
 )
-
-
 PLAIN = MARKINGS[0]

@@ -9,6 +9,9 @@ import numpy as np
 
 from lake.sources.synthetic.pixels import Pixels, unit
 
+# Outlines are looked up, not computed: a picture asks for a million of their points.
+STEPS = 1024
+
 
 @dataclass(frozen=True)
 class Surface:
@@ -35,10 +38,6 @@ class Outline(Protocol):
 
     def surface(self, u: Pixels, v: Pixels) -> Surface:
         """Return what is seen at each pixel."""
-
-
-# Outlines are looked up, not computed: a picture asks for a million of their points.
-STEPS = 1024
 
 
 @dataclass(frozen=True)
