@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -265,8 +265,11 @@ def main() -> None:
     """Run the command; what a user can mend is one message, not a traceback."""
     try:
         app()
-    except _foreseen() as error:
-        _stop(str(error))
+    except Exception as error:
+        if not isinstance(error, _foreseen()):
+            raise
+        sys.stderr.write(f"taxalake: {error}\n")
+        raise SystemExit(1) from None
 
 
 class _Asked:
@@ -324,6 +327,5 @@ def _foreseen() -> tuple[type[Exception], ...]:
     return SettingsError, LakeError, ModelingError
 
 
-def _stop(message: str) -> NoReturn:
-    sys.stderr.write(f"taxalake: {message}\n")
-    raise SystemExit(1)
+if __name__ == "__main__":
+    main()

@@ -45,6 +45,7 @@ class DemoReport(BaseModel):
             f"the picture    {self.picture}",
             f"the tables     taxalake status --home {self.home}",
             f'any question   taxalake sql --home {self.home} "select metric, value from evaluations"',
+            f"the flow runs  PREFECT_HOME={self.home}/prefect prefect server start",
             f"the models     mlflow ui --backend-store-uri sqlite:///{self.home}/mlflow.db",
         ]
 

@@ -111,13 +111,13 @@ def embed(
     """
     place = settings.load(home=home, backbone=backbone, tiling=tiling, dtype=dtype)
     clock, run_id, lake = Clock(), flow_run_id(), place.lake
+    image_count = embeddings.require_dataset(lake, dataset)
     scheme = parse(place.tiling)
     files = backbones.find(place.backbone)
     spec = EmbeddingSpec(files.weights_hash, files.preprocessing, backbones.resolve_dtype(place.dtype, place.device))
     backbones.require_key(spec, embedding_key, place.backbone)
     known_on = tables.latest(lake, "embeddings")[0]
     pending = embeddings.pending(lake, dataset, spec.key, scheme.scheme_id)
-    image_count = embeddings.require_dataset(lake, dataset)
     shards: list[_Shard] = []
     if pending:
         network = Backbone(files, spec.dtype, place.device)

@@ -4,6 +4,7 @@ Each stage is one function. Where a Prefect server is configured it runs as a re
 runs; where none is, the same function runs at once, as a plain one.
 """
 
+import logging
 import sys
 import time
 import uuid
@@ -111,11 +112,13 @@ def flow_run_id() -> str:
 
 
 def say(message: str) -> None:
-    """Log a line: to the flow run, and to the terminal of a plain run."""
+    """Log a line: to the flow run, and to the terminal where no log goes there."""
     if in_flow_run():
-        get_run_logger().info(message)
-    else:
-        Console(stderr=True, highlight=False).print(message, style="dim", markup=False, soft_wrap=True)
+        logger = get_run_logger()
+        logger.info(message)
+        if logger.isEnabledFor(logging.INFO):
+            return
+    Console(stderr=True, highlight=False).print(message, style="dim", markup=False, soft_wrap=True)
 
 
 @dataclass

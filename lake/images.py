@@ -7,7 +7,10 @@ from io import BytesIO
 
 from PIL import Image, UnidentifiedImageError
 
-MAX_PIXELS = 250_000_000  # a 16,000 px square photograph; more is a bomb or a scan that has to be cut first
+# A 13,300 px square photograph; more is a bomb or a scan that has to be cut first. Above 178,956,970 Pillow refuses
+# by itself, here and wherever the image is decoded again.
+MAX_PIXELS = 178_000_000
+_PROGRAMS = frozenset({"EPS"})  # Pillow would have Ghostscript run what the file says
 _ORIENTATION = 0x0112
 _TURNED = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
 
@@ -42,7 +45,9 @@ def examine(content: bytes) -> ImageFacts | Refusal:
         with warnings.catch_warnings():
             # Pillow warns at half the size at which it raises; the limit here is ours.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(BytesIO(content)) as image:
+            Image.init()
+            formats = [name for name in Image.OPEN if name not in _PROGRAMS]
+            with Image.open(BytesIO(content), formats=formats) as image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     return Refusal("too_large", f"{width}x{height} px; the limit is {MAX_PIXELS:,} pixels")

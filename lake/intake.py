@@ -16,7 +16,7 @@ import pyarrow as pa
 from lake import query, tables
 from lake.images import ImageFacts, Refusal, examine, identity
 from lake.schemas import TABLES
-from lake.sources import SourceIssue, SourceRecord
+from lake.sources import SourceIssue, SourceRecord, SourceSpecies
 from lake.tables import Lake, Snapshot
 
 
@@ -154,17 +154,19 @@ def write_shard(
     stamp = {"flow_run_id": flow_run_id}
     now = datetime.now(UTC)
     labelled = [*(read.record for read in kept.values()), *already_known]
-    written = [
-        _append(lake, "images", _image_rows(kept.values(), held, now, stamp)),
-        _append(lake, "species", _species_rows(labelled, held, now, stamp)),
-    ]
+    # What is held is brought up to date after each commit and not before: where a commit fails, the shard is tried
+    # again with the same ``held``, which must not say that rows are there that never were written.
+    images = _append(lake, "images", _image_rows(kept.values(), held, now, stamp))
+    held.contents.update(read.image_id for read in kept.values())
+    species = _append(lake, "species", _species_rows(labelled, held, now, stamp))
+    held.species.update(one.species_id for record in labelled for one in record.species)
     labels = _append(lake, "labels", _label_rows(dataset, source_uri, labelled, held, now, stamp))
-    written += [
-        labels,
-        _append(lake, "ingest_issues", _issue_rows(dataset, source_uri, issues, held, now, stamp)),
-        _append(lake, "image_records", _record_rows(dataset, kept.values(), now, stamp)),
-    ]
+    held.labels.update(_label_sets(labelled))
+    noted = _append(lake, "ingest_issues", _issue_rows(dataset, source_uri, issues, held, now, stamp))
+    held.issues.update((issue.image_name, issue.kind) for issue in issues)
+    records = _append(lake, "image_records", _record_rows(dataset, kept.values(), now, stamp))
     held.images.update((name, read.image_id) for name, read in kept.items())
+    written = (images, species, labels, noted, records)
     by_kind: Counter[str] = Counter()
     for issue in issues:
         by_kind[issue.kind] += issue.row_count
@@ -204,33 +206,31 @@ def _append(lake: Lake, table: str, rows: list[dict[str, object]]) -> tables.App
 
 
 def _image_rows(reads: Iterable[_Read], held: Known, now: datetime, stamp: dict[str, str]) -> list[dict[str, object]]:
-    rows = []
-    for read in reads:
-        if read.image_id in held.contents or not isinstance(read.facts, ImageFacts):
-            continue
-        held.contents.add(read.image_id)
-        rows.append(
-            {
-                "image_id": read.image_id,
-                "bytes": read.content,
-                **asdict(read.facts),
-                "byte_count": len(read.content),
-                "ingested_at": now,
-                **stamp,
-            }
-        )
-    return rows
+    return [
+        {
+            "image_id": image_id,
+            "bytes": read.content,
+            **asdict(read.facts),
+            "byte_count": len(read.content),
+            "ingested_at": now,
+            **stamp,
+        }
+        for image_id, read in {read.image_id: read for read in reads}.items()
+        if image_id not in held.contents and isinstance(read.facts, ImageFacts)
+    ]
 
 
 def _species_rows(
     records: Iterable[SourceRecord], held: Known, now: datetime, stamp: dict[str, str]
 ) -> list[dict[str, object]]:
-    rows = []
+    named: dict[str, SourceSpecies] = {}
     for species in (species for record in records for species in record.species):
-        if species.species_id not in held.species:
-            held.species.add(species.species_id)
-            rows.append({**asdict(species), "recorded_at": now, **stamp})
-    return rows
+        named.setdefault(species.species_id, species)
+    return [
+        {**asdict(species), "recorded_at": now, **stamp}
+        for species_id, species in named.items()
+        if species_id not in held.species
+    ]
 
 
 def _label_rows(
@@ -242,25 +242,29 @@ def _label_rows(
     stamp: dict[str, str],
 ) -> list[dict[str, object]]:
     """Return the label sets that are new or differ from those that hold; a changed set is written whole."""
-    rows = []
-    for record in records:
-        given = frozenset(species.species_id for species in record.species)
-        if not given or held.labels.get(record.observation_id) == given:
-            continue
-        held.labels[record.observation_id] = given
-        rows += [
-            {
-                "dataset": dataset,
-                "observation_id": record.observation_id,
-                "species_id": species_id,
-                "source": source_uri,
-                "status": "given",
-                "labelled_at": now,
-                **stamp,
-            }
-            for species_id in sorted(given)
-        ]
-    return rows
+    return [
+        {
+            "dataset": dataset,
+            "observation_id": observation_id,
+            "species_id": species_id,
+            "source": source_uri,
+            "status": "given",
+            "labelled_at": now,
+            **stamp,
+        }
+        for observation_id, given in _label_sets(records).items()
+        if held.labels.get(observation_id) != given
+        for species_id in sorted(given)
+    ]
+
+
+def _label_sets(records: Iterable[SourceRecord]) -> dict[str, frozenset[str]]:
+    """Return the species ids of each labelled observation."""
+    return {
+        record.observation_id: frozenset(species.species_id for species in record.species)
+        for record in records
+        if record.species
+    }
 
 
 def _issue_rows(
@@ -287,7 +291,6 @@ def _issue_rows(
             "first_seen_at": now,
             **stamp,
         }
-    held.issues.update(rows)
     return list(rows.values())
 
 

@@ -24,7 +24,7 @@ class SplitRecipe:
 
     def split_id(self, dataset: str) -> str:
         """The name of the split: data set, share and seed."""
-        return f"{dataset}-val{round(self.val_fraction * 100)}-seed{self.seed}"
+        return f"{dataset}-val{self.val_fraction * 100:g}-seed{self.seed}"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.dataset as pads
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaProtocolError
 
 from lake import tables
 from lake.errors import CheckFailedError, QuestionError
@@ -76,7 +78,10 @@ def ask(lake: Lake, text: str) -> pa.Table:
         QuestionError: If the engine refuses it, with the engine's words.
         TableMissingError: If there is no lake.
     """
-    return _run(lake, "the query", text, tables.latest(lake, *TABLES), None, {})
+    # Through Arrow, so that the engine is given no file at all: to a file that it may read it may also write
+    # (`with a as (copy ... to 'that file') select 1`), and the text of a stranger would destroy the table.
+    frames = {name: _dataset(tables.open_table(lake, name)) for name in TABLES}
+    return _run(None, "the query", text, (), frames, {})
 
 
 def _run(
@@ -84,7 +89,7 @@ def _run(
     name: str,
     text: str,
     snapshots: Iterable[Snapshot],
-    frames: Mapping[str, pa.Table] | None,
+    frames: Mapping[str, pa.Table | pads.Dataset] | None,
     params: Mapping[str, object],
 ) -> pa.Table:
     handles = {}
@@ -92,18 +97,21 @@ def _run(
         if lake is None:
             raise QuestionError(f"{name} was given {snapshot} but no lake to read it from")
         handles[snapshot.table] = tables.open_table(lake, snapshot.table, snapshot.version)
-    with _sealed(handles, frames or {}) as connection:
-        try:
-            relation = connection.sql(text, params=dict(params) or None)
-            if relation is None:
-                raise QuestionError(f"{name} returns no rows: it has to be a select")
-            return relation.to_arrow_table()
-        except duckdb.Error as error:
-            raise QuestionError(f"{name}: {error}") from error
+    try:
+        with _sealed(handles, frames or {}) as connection:
+            kinds = [statement.type for statement in connection.extract_statements(text)]
+            if kinds != [duckdb.StatementType.SELECT]:
+                found = ", ".join(kind.name.lower() for kind in kinds) or "nothing"
+                raise QuestionError(f"{name} has to be one select, not {found}")
+            return connection.sql(text, params=dict(params) or None).to_arrow_table()
+    except duckdb.Error as error:
+        raise QuestionError(f"{name}: {error}") from error
 
 
 @contextmanager
-def _sealed(handles: Mapping[str, DeltaTable], frames: Mapping[str, pa.Table]) -> Iterator[duckdb.DuckDBPyConnection]:
+def _sealed(
+    handles: Mapping[str, DeltaTable], frames: Mapping[str, pa.Table | pads.Dataset]
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open an engine that sees the given tables and cannot be opened further.
 
     The order matters: the allowed files are named first, then the outside is shut, then the settings are locked.
@@ -123,7 +131,7 @@ def _sealed(handles: Mapping[str, DeltaTable], frames: Mapping[str, pa.Table]) -
             for name, handle in handles.items():
                 group = files[name]
                 if group is None:
-                    connection.register(name, handle.to_pyarrow_dataset())
+                    connection.register(name, _dataset(handle))
                 elif group:
                     connection.execute(_view(name, group))
                 else:
@@ -145,6 +153,13 @@ def _files(handle: DeltaTable) -> list[str] | None:
     if handle.protocol().min_reader_version > _PLAIN_READER or any("://" in uri for uri in uris):
         return None
     return sorted(uris)
+
+
+def _dataset(handle: DeltaTable) -> pads.Dataset:
+    try:
+        return handle.to_pyarrow_dataset()
+    except DeltaProtocolError as error:
+        raise QuestionError(f"{handle.table_uri} was written with features that are not read here: {error}") from error
 
 
 def _view(name: str, files: list[str]) -> str:

@@ -7,6 +7,7 @@ and a row never updated: what changes is said by a later row.
 import hashlib
 import json
 import random
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ from lake.schemas import TABLES, Table
 # conflict by themselves: without it two writers of the same rows would both succeed.
 _SEQUENCE = "taxalake.append"
 _ATTEMPTS = 20
+# deltalake quotes all others as in a URL, and its readers then look for files of the quoted name; ``=`` in a folder
+# is taken for a partition, ``*`` for a pattern.
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9/._~!$&'()+,;:@-]*")
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,13 @@ class Lake:
 
     root: str
     storage_options: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse a folder that the readers of its tables would not find again."""
+        place = Path(self.root).absolute().as_posix() if self.is_local else ""
+        if not _PLAIN_PATH.fullmatch(place):
+            odd = " ".join(sorted({repr(sign) for sign in place if not _PLAIN_PATH.fullmatch(sign)}))
+            raise LakeError(f"a lake cannot lie in {place}: its path may not hold {odd}")
 
     def uri(self, table: str) -> str:
         """Return the place of one table."""
@@ -68,11 +79,17 @@ def create_missing(lake: Lake) -> list[str]:
 
     Creation is this step and no other: no append and no reader ever creates a table, so that a lake that cannot
     be read is never mistaken for an empty one.
+
+    Raises:
+        LakeError: If the files of a table are there and its log is not.
     """
     created = []
     for table in TABLES.values():
         if exists(lake, table.name):
             continue
+        # Asked again after looking: another process may have created the table and written to it meanwhile.
+        if _holds_files(lake, table.name) and not exists(lake, table.name):
+            raise LakeError(f"the table {table.name!r} in {lake.root} has files and no log: its _delta_log is lost")
         try:
             DeltaTable.create(
                 lake.uri(table.name),
@@ -200,6 +217,10 @@ def disk_path(lake: Lake) -> Path | None:
     return Path(lake.root) if lake.is_local else None
 
 
+def _holds_files(lake: Lake, name: str) -> bool:
+    return lake.is_local and any(Path(lake.uri(name)).rglob("*.parquet"))
+
+
 def _contract(name: str) -> Table:
     try:
         return TABLES[name]
@@ -215,7 +236,11 @@ def _conform(table: Table, rows: pa.Table) -> pa.Table:
     columns = []
     for spec in table.columns:
         if spec.name in rows.column_names:
-            column = rows[spec.name].cast(spec.type)
+            try:
+                column = rows[spec.name].cast(spec.type)
+            except pa.ArrowException as error:
+                kind = rows[spec.name].type
+                raise RowsRefusedError(f"{table.name}.{spec.name} is {spec.type}, not {kind}: {error}") from error
         elif spec.nullable:
             column = pa.nulls(rows.num_rows, spec.type)
         else:

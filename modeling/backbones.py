@@ -174,8 +174,12 @@ class Backbone:
         import torch
 
         height, width = self.files.preprocessing.size
-        with torch.inference_mode():
-            tokens = self._tokens(torch.zeros(1, 3, height, width, device=self._device))
+        try:
+            with torch.inference_mode():
+                tokens = self._tokens(torch.zeros(1, 3, height, width, device=self._device))
+        except (ValueError, TypeError) as error:
+            # What wants words beside the image, or images of one size only, says so when it is used.
+            raise BackboneError(f"{self.files.name} takes no {height}x{width} px image: {error}") from error
         patch = getattr(self._model.config, "patch_size", None)
         side = patch if isinstance(patch, int) else None
         wanted = None if side is None else self._first_patch + (height // side) * (width // side)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import UnidentifiedImageError
 
 from modeling.backbones import POOLINGS, Backbone
 from modeling.errors import TilingError
@@ -112,6 +113,9 @@ def _cut(image: EncodedImage, scheme: Grid, steps: Preprocessing) -> _Cut:
         return _Cut(image.image_id, tiles, [prepare(decoded, tile, steps) for tile in tiles])
     except TilingError as error:
         return _Cut(image.image_id, [], [], str(error))
+    except UnidentifiedImageError:
+        # Pillow's own words hold a memory address, which differs in each run.
+        return _Cut(image.image_id, [], [], f"not an image: the file begins with {image.content[:16]!r}")
     # Decoders raise whatever their format's parser does; one photograph must not end the run of the others.
     except Exception as error:
         return _Cut(image.image_id, [], [], f"{type(error).__name__}: {error}")

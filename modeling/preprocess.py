@@ -18,6 +18,8 @@ from modeling.errors import BackboneError
 from modeling.tiling import Tile
 
 Pixels = NDArray[np.uint8]
+# To these a size of one number is the shorter edge; to all others (ViT, DeiT, BEiT) it is a square.
+_SHORTER_EDGE = ("Bit", "CLIP")
 
 
 @dataclass(frozen=True)
@@ -53,26 +55,39 @@ def read_preprocessing(folder: Path) -> Preprocessing:
     """Read the steps of a model's own image processor.
 
     Raises:
-        BackboneError: If there is no such file or it asks for steps that are not known.
+        BackboneError: If there is no such file, or it leaves a step open, or asks for steps that are not known.
     """
     path = folder / "preprocessor_config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
+        return _steps(config, path)
     except FileNotFoundError:
         raise BackboneError(
             f"{folder} has no preprocessor_config.json: how its images are resized, cropped and normalised is not known"
         ) from None
+    # Not guessed: the processors' defaults differ from class to class.
+    except KeyError as missing:
+        raise BackboneError(f"{path} does not say {missing}") from None
+    except (ValueError, TypeError) as error:
+        raise BackboneError(f"{path} does not hold the steps of an image processor: {error}") from error
+
+
+def _steps(config: dict[str, Any], path: Path) -> Preprocessing:
+    processor = str(config.get("image_processor_type") or config.get("feature_extractor_type"))
     rescale = float(config.get("rescale_factor", 1 / 255)) if config.get("do_rescale", True) else 1.0
     normalize = config.get("do_normalize", True)
     steps = Preprocessing(
-        resize=_resize(config.get("size"), path) if config.get("do_resize", True) else None,
-        interpolation=Image.Resampling(config.get("resample", Image.Resampling.BICUBIC)).name.lower(),
+        resize=_resize(config["size"], processor, path) if config.get("do_resize", True) else None,
+        interpolation=Image.Resampling(config["resample"]).name.lower(),
         crop=_pair(config.get("crop_size"), path) if config.get("do_center_crop", False) else None,
         mean=_three(config["image_mean"]) if normalize else (0.0, 0.0, 0.0),
         std=_three(config["image_std"]) if normalize else (1.0, 1.0, 1.0),
         scale=rescale,
     )
-    _ = steps.size  # fails here, where the file can be named, and not at the first photograph
+    try:
+        _ = steps.size
+    except BackboneError as error:  # here, where the file can be named, and not at the first photograph
+        raise BackboneError(f"{path}: {error}") from None
     return steps
 
 
@@ -85,6 +100,10 @@ def decode(content: bytes) -> Image.Image:
     with Image.open(BytesIO(content)) as image:
         image.load()
         upright = ImageOps.exif_transpose(image)
+        if upright.has_transparency_data:
+            # On white, where the processors put it; convert() would bring out the colours that nobody sees.
+            seen = upright.convert("RGBA")
+            upright = Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
         if upright.mode in {"I;16", "I;16B", "I;16L", "I"}:
             # convert() would clip 16-bit values at 255 instead of scaling them.
             upright = Image.fromarray((np.asarray(upright).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8))
@@ -123,8 +142,8 @@ def _target(size: tuple[int, int], resize: tuple[int, ...]) -> tuple[int, int]:
     return int(short * width / height), short
 
 
-def _resize(size: Any, path: Path) -> tuple[int, ...]:
-    if isinstance(size, int):
+def _resize(size: Any, processor: str, path: Path) -> tuple[int, ...]:
+    if isinstance(size, int) and processor.startswith(_SHORTER_EDGE):
         return (size,)
     if isinstance(size, dict) and set(size) == {"shortest_edge"}:
         return (int(size["shortest_edge"]),)

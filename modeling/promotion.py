@@ -36,7 +36,7 @@ def judge(
         rule: The margin.
     """
     rule = rule or PromotionRule()
-    metric = next(name for name in DECIDING if name in challenger)
+    metric = next(name for name in DECIDING if name in challenger and (champion is None or name in champion))
     score = challenger[metric]
     if champion is None:
         return Verdict("first", metric, None, score, "there was no champion to beat")

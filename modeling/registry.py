@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mlflow
 from mlflow.data.delta_dataset_source import DeltaDatasetSource
@@ -17,11 +17,12 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models.signature import ModelSignature
 from mlflow.types import DataType, ParamSchema, ParamSpec
-from pytorch_lightning.loggers import MLFlowLogger
-
-from modeling import heads
 from modeling.errors import RegistryError
-from modeling.heads import TrainedHead
+
+if TYPE_CHECKING:
+    from pytorch_lightning.loggers import MLFlowLogger
+
+    from modeling.heads import TrainedHead
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -60,6 +61,13 @@ class TableRead:
     digest: str  # of the rows that were read
 
 
+class _DeltaSource(DeltaDatasetSource):  # type: ignore[misc]
+    """MLflow's own, which leaves version 0 out of what it stores: a reader would take the newest instead."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "delta_table_version": self.delta_table_version}
+
+
 class Run:
     """An MLflow run that is being written."""
 
@@ -68,8 +76,10 @@ class Run:
         self.run_id = run_id
         self._tracking_uri = tracking_uri
 
-    def lightning_logger(self) -> MLFlowLogger:
+    def lightning_logger(self) -> "MLFlowLogger":
         """Return the logger that writes Lightning's curves into this run."""
+        from pytorch_lightning.loggers import MLFlowLogger
+
         return MLFlowLogger(tracking_uri=self._tracking_uri, run_id=self.run_id)
 
     def log(self, params: Mapping[str, object], metrics: Mapping[str, float]) -> None:
@@ -82,7 +92,7 @@ class Run:
     def log_tables(self, reads: list[TableRead]) -> None:
         """Log every table read, at its version, as a dataset input."""
         for read in reads:
-            source = DeltaDatasetSource(path=read.uri, delta_table_version=read.version)
+            source = _DeltaSource(path=read.uri, delta_table_version=read.version)
             mlflow.log_input(MetaDataset(source, name=f"{read.table}@{read.version}", digest=read.digest))
 
     def log_file(self, path: Path, folder: str) -> None:
@@ -105,13 +115,13 @@ class Registry:
         # MLflow reports each migration of its own database; people here asked for something else.
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
-        mlflow.set_tracking_uri(tracking_uri)
-        mlflow.set_registry_uri(tracking_uri)
         self._client = mlflow.MlflowClient(tracking_uri, tracking_uri)
+        self._select()
 
     @contextmanager
     def run(self, experiment: str, name: str, tags: Mapping[str, str]) -> Iterator[Run]:
         """Write one MLflow run; it is marked failed when the block raises."""
+        self._select()
         with mlflow.start_run(experiment_id=self._experiment(experiment), run_name=name, tags=dict(tags)) as started:
             yield Run(self._client, started.info.run_id, self.tracking_uri)
 
@@ -164,7 +174,7 @@ class Registry:
         """Return the names of all registered models."""
         return sorted(model.name for model in self._client.search_registered_models())
 
-    def register(self, name: str, run: Run, head: TrainedHead, tags: Mapping[str, str], description: str) -> Version:
+    def register(self, name: str, run: Run, head: "TrainedHead", tags: Mapping[str, str], description: str) -> Version:
         """Log a head as a pyfunc and register it. Tags come with the version, so that no half of it is ever seen."""
         with tempfile.TemporaryDirectory(prefix="taxalake-model-") as folder:
             head.save(Path(folder) / "head")
@@ -205,15 +215,24 @@ class Registry:
         for key, value in metrics.items():
             self._client.log_metric(version.run_id, key, value)
 
-    def head(self, version: Version) -> TrainedHead:
+    def head(self, version: Version) -> "TrainedHead":
         """Read the head of a version; the backbone is not touched."""
+        from modeling import heads
+
+        self._select()
         folder = mlflow.artifacts.download_artifacts(f"{version.uri}/artifacts/head")
         return heads.load(Path(folder))
 
     def model(self, version: Version, backbone: str | None = None, device: str | None = None) -> Any:
         """Load a version as any program would: a pyfunc."""
+        self._select()
         config = {"backbone": backbone or "", "device": device or ""}
         return mlflow.pyfunc.load_model(version.uri, model_config=config)
+
+    def _select(self) -> None:
+        """Point MLflow's functions, which know one address in a process, to this registry."""
+        mlflow.set_tracking_uri(self.tracking_uri)
+        mlflow.set_registry_uri(self.tracking_uri)
 
     def _experiment(self, name: str) -> str:
         found = self._client.get_experiment_by_name(name)

@@ -30,6 +30,12 @@ COLUMNS = (
     "probability",
     "error",
 )
+_TYPES = {
+    "image": "int64",
+    **dict.fromkeys(("tile_index", "x0", "y0", "x1", "y1", "rank"), "Int64"),
+    "logit": "float64",
+    "probability": "float64",
+}
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,12 @@ def rank(logits: NDArray[np.float32], k: int) -> Ranked:
     Args:
         logits: (N, C).
         k: At most C are returned.
+
+    Raises:
+        ModelingError: If k is less than one.
     """
+    if k < 1:
+        raise ModelingError(f"at least one species has to be asked for, not {k}")
     # Stable, so that equal logits keep their order and a rerun ranks alike.
     order = np.argsort(-logits, axis=1, kind="stable")[:, :k]
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -101,11 +112,11 @@ def identify(
     readable = list(_encoded(photographs, failures))
     embedded = embed(readable, backbone, tiling.parse(scheme_id))
     failures |= embedded.failures
-    frame = pd.DataFrame(_rows(head, backbone, embedded, top_k), columns=list(COLUMNS))
-    errors = pd.DataFrame([{"image": int(key), "error": text} for key, text in failures.items()])
-    frame = pd.concat([frame, errors]) if len(errors) else frame
-    frame = frame.sort_values(["image", "tile_index", "rank"], kind="stable").reset_index(drop=True)
-    return frame.astype({"tile_index": "Int64", "rank": "Int64", **dict.fromkeys(("x0", "y0", "x1", "y1"), "Int64")})
+    rows = _rows(head, backbone, embedded, top_k)
+    rows += [{"image": int(key), "error": text} for key, text in failures.items()]
+    # Typed, so that a call in which all photographs are bad gives columns like any other.
+    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(_TYPES)
+    return frame.sort_values(["image", "tile_index", "rank"], kind="stable").reset_index(drop=True)
 
 
 def photographs_of(model_input: Any) -> list[Photograph]:
@@ -123,6 +134,8 @@ def photographs_of(model_input: Any) -> list[Photograph]:
                 f"{', '.join(map(str, model_input.columns))}"
             )
         model_input = model_input["image"] if "image" in model_input else model_input.iloc[:, 0]
+    if not isinstance(model_input, Sequence | np.ndarray | pd.Series):
+        raise ModelingError(f"photographs are a list or a data frame, not {type(model_input).__name__}")
     photographs = list(model_input)
     for photograph in photographs:
         if not isinstance(photograph, bytes | str | Path):

@@ -95,6 +95,11 @@ def is_image_name(path: Path) -> bool:
     return extensions.get(path.suffix.lower()) in Image.OPEN
 
 
+def printable(name: str) -> str:
+    """Return a file's name as text: bytes that are no UTF-8, which no table can hold, are written out."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def files_below(folder: Path) -> Iterator[Path]:
     """Yield the files below a folder in a fixed order, hidden ones left out (``.DS_Store``, ``.git``).
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lake.sources import SourceIssue, SourceRecord, SourceSpecies, files_below, is_image_name, split_tag
+from lake.sources import SourceIssue, SourceRecord, SourceSpecies, files_below, is_image_name, printable, split_tag
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,9 @@ class FolderSource:
         for path in files_below(self.folder):
             inside = path.relative_to(self.folder)
             name = inside.as_posix()
+            if printable(name) != name:
+                yield SourceIssue(printable(name), "name_not_text", "the bytes of its name are no UTF-8: rename it")
+                continue
             if not is_image_name(path):
                 yield SourceIssue(name, "not_an_image", f"{path.suffix or 'no'} extension is none of an image format")
                 continue

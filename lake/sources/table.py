@@ -1,16 +1,26 @@
 """A CSV table with named columns beside a folder of photographs."""
 
 import difflib
+import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import polars as pl
 from polars.exceptions import PolarsError
 
 from lake.errors import SourceError
-from lake.sources import SourceIssue, SourceRecord, SourceSpecies, files_below, is_image_name, split_tag
+from lake.sources import (
+    SourceIssue,
+    SourceRecord,
+    SourceSpecies,
+    files_below,
+    is_image_name,
+    printable,
+    split_tag,
+)
 
 # Columns of `image_records` that a table fills by naming a column so; all others are kept as JSON.
 _TEXT_COLUMNS = ("organ", "country_code", "license", "author")
@@ -35,7 +45,10 @@ class TableSource:
         return str(self.csv.resolve())
 
     def __iter__(self) -> Iterator[SourceRecord | SourceIssue]:
-        """Yield every row and every image file below the root that no row names, as a record or as an issue.
+        """Yield every row, and every image file that no row names and that lies where the table's photographs lie.
+
+        That is below the outermost folders that the rows name: a table beside the photographs of another one does not
+        answer for those.
 
         Raises:
             SourceError: If the table or a column is missing, or a split is spelt in no known way.
@@ -44,24 +57,25 @@ class TableSource:
         species = self._species_by_observation(rows)
         root = self._root
         named: set[str] = set()
+        files: set[Path] = set()
         for number, row in enumerate(rows.iter_rows(named=True), start=2):  # line 1 is the header
-            name = _clean(row[self.image_column])
+            name = self._name(row)
             if name is None:
                 yield SourceIssue(f"row {number}", "row_without_name", f"{self.image_column} is empty")
                 continue
-            name = name.replace("\\", "/")
             if name in named:
                 yield SourceIssue(name, "duplicate_name", f"row {number} names the photograph a second time")
                 continue
             named.add(name)
             path = root / name
-            if not path.is_file():
+            files.add(_plain(path))
+            if not _is_file(path):
                 yield SourceIssue(name, "row_without_file", f"row {number}: there is no file {path}")
                 continue
             yield self._record(name, path, row, species)
-        for path in files_below(root):
-            name = path.relative_to(root).as_posix()
-            if is_image_name(path) and name not in named:
+        for path in _files_beside(root, named):
+            if is_image_name(path) and _plain(path) not in files:
+                name = printable(path.relative_to(root).as_posix())
                 yield SourceIssue(name, "file_without_row", f"no row of {self.csv.name} names it")
 
     @property
@@ -97,6 +111,11 @@ class TableSource:
                     split_tag(tag, f"column {self.split_column!r} of {self.csv.name}")
         return rows
 
+    def _name(self, row: dict[str, str | None]) -> str | None:
+        """Return the photograph's name: ``./a.jpg`` and ``a.jpg`` are one, and so are both kinds of slash."""
+        given = _clean(row[self.image_column])
+        return None if given is None else PurePosixPath(given.replace("\\", "/")).as_posix()
+
     def _observation(self, row: dict[str, str | None], name: str) -> str:
         given = _clean(row[self.observation_column]) if self.observation_column else None
         return name if given is None else given
@@ -105,7 +124,7 @@ class TableSource:
         """Return the species of each observation over all of its rows, ordered by id."""
         found: dict[str, dict[str, SourceSpecies]] = {}
         for row in rows.iter_rows(named=True):
-            name = _clean(row[self.image_column])
+            name = self._name(row)
             listed = _clean(row[self.species_column])
             if name is None or listed is None:
                 continue
@@ -152,9 +171,32 @@ class TableSource:
         )
 
 
+def _files_beside(root: Path, named: set[str]) -> Iterator[Path]:
+    """Yield the files below the outermost folders of some names, and those of the root if a name lies there."""
+    relative = [PurePosixPath(name) for name in named if not name.startswith("/")]
+    # What lies above the root is named by rows alone.
+    for top in sorted({path.parts[0] for path in relative if len(path.parts) > 1} - {".."}):
+        if (root / top).is_dir():
+            yield from files_below(root / top)
+    if any(len(path.parts) == 1 for path in relative):
+        yield from (path for path in sorted(root.iterdir()) if path.is_file() and not path.name.startswith("."))
+
+
 def _clean(value: str | None) -> str | None:
     """Return a value without outer space, None where nothing is left."""
     return (value or "").strip() or None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a cell of a table may be longer than any file name
+        return False
+
+
+def _plain(path: Path) -> Path:
+    """Return a path that is the same for every way of writing it."""
+    return Path(os.path.normpath(path.absolute()))
 
 
 def _number(rest: dict[str, str], column: str) -> float | None:
@@ -162,6 +204,8 @@ def _number(rest: dict[str, str], column: str) -> float | None:
     try:
         number = float(rest.get(column, ""))
     except ValueError:
+        return None
+    if not math.isfinite(number):
         return None
     del rest[column]
     return number

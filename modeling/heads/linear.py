@@ -28,8 +28,11 @@ class LinearHead(nn.Module):
     def standardise(self, features: Tensor) -> None:
         """Take mean and standard deviation from training features (N, D)."""
         self.mean.copy_(features.mean(dim=0))
-        # A dimension that never moves says nothing; dividing by its zero would.
-        self.std.copy_(features.std(dim=0, correction=0).clamp_min(1e-6))
+        spread = features.std(dim=0, correction=0)
+        # A dimension that moves by no more than rounding says nothing, then and later: infinity makes a zero of all it
+        # ever holds. A small divisor would make a huge feature of the first image in which it moves.
+        still = spread <= 1e-6 * self.mean.abs().clamp_min(1.0)
+        self.std.copy_(spread.masked_fill(still, torch.inf))
 
     def forward(self, features: Tensor) -> Tensor:
         """Return logits (N, C) of features (N, D)."""

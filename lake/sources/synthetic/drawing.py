@@ -49,7 +49,7 @@ def draw(flora: Flora, folder: Path, on_drawn: Callable[[int], None] = _unheard)
     Args:
         flora: What to draw.
         folder: Is made if need be.
-        on_drawn: Is told after each picture how many of ``flora.picture_count`` are there.
+        on_drawn: Is told after each picture, drawn or found there; ``flora.picture_count`` times in all.
 
     Raises:
         ValueError: If the folder holds the drawing of another flora, or files of these names and no drawing.
@@ -58,12 +58,12 @@ def draw(flora: Flora, folder: Path, on_drawn: Callable[[int], None] = _unheard)
     plants, quadrats = list(plant_pictures(flora)), list(quadrat_pictures(flora))
     pictures: list[PlantPicture | QuadratPicture] = [*plants, *quadrats]
     new = 0
-    for count, picture in enumerate(pictures, start=1):
+    for picture in pictures:
         path = folder / picture.image
         if not path.exists():
             _write(path, picture.jpeg(flora))
             new += 1
-        on_drawn(count)
+        on_drawn(1)
     plants_csv, quadrats_csv = folder / "plants.csv", folder / "quadrats.csv"
     if not plants_csv.exists():
         _write(plants_csv, _csv(PLANT_COLUMNS, [plant.row for plant in plants]))

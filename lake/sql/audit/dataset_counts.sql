@@ -14,16 +14,28 @@ records as (
     group by dataset
 ),
 
+-- a corrected label no longer counts
+dated as (
+    select
+        dataset,
+        observation_id,
+        species_id,
+        labelled_at,
+        max(labelled_at) over (partition by dataset, observation_id) as latest_at
+    from labels
+),
+
 labelled as (
     select
         dataset,
         count(distinct observation_id) as labelled_observations,
         count(distinct species_id) as species
-    from labels
+    from dated
+    where labelled_at = latest_at
     group by dataset
 ),
 
--- what has been mended since is on record, and no longer set aside
+-- what was mended came on record after it was set aside; a name that was on record before is still set aside
 waiting as (
     select
         ingest_issues.dataset,
@@ -33,7 +45,7 @@ waiting as (
         on
             ingest_issues.dataset = image_records.dataset
             and ingest_issues.image_name = image_records.image_name
-            and ingest_issues.kind != 'not_embedded'
+            and ingest_issues.first_seen_at < image_records.ingested_at
     group by ingest_issues.dataset
 )
 

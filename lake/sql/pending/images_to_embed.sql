@@ -19,10 +19,15 @@ embedded as (
     where embedding_key = $embedding_key and scheme_id = $scheme_id
 ),
 
+-- under whichever of its names it was set aside
 failed as (
-    select image_name
-    from ingest_issues
-    where dataset = $dataset and kind = 'not_embedded'
+    select image_records.image_id
+    from image_records
+    inner join ingest_issues
+        on
+            image_records.dataset = ingest_issues.dataset
+            and image_records.image_name = ingest_issues.image_name
+    where image_records.dataset = $dataset and ingest_issues.kind = 'not_embedded'
 )
 
 select
@@ -33,6 +38,6 @@ select
 from wanted
 inner join images on wanted.image_id = images.image_id
 anti join embedded on wanted.image_id = embedded.image_id
-anti join failed on wanted.image_name = failed.image_name
+anti join failed on wanted.image_id = failed.image_id
 -- as they lie in the files, so that a shard reads a stretch of them and not all
 order by images.ingested_at, wanted.image_id

@@ -14,16 +14,14 @@ single as (
     having count(*) = 1
 ),
 
+-- the source's tag speaks for observations that have no place in the split, as they have no label
 photographs as (
     select distinct
         image_records.image_id,
         image_records.observation_id,
-        single.species_id,
-        splits.split,
-        case splits.split when 'test' then 2 when 'val' then 1 else 0 end as strictness
+        coalesce(splits.split, image_records.split_tag, 'none') as split
     from image_records
-    inner join single on image_records.observation_id = single.observation_id
-    inner join splits
+    left join splits
         on
             image_records.observation_id = splits.observation_id
             and splits.split_id = $split_id
@@ -33,18 +31,27 @@ photographs as (
 -- the same bytes may stand under two names: what is held out anywhere is held out everywhere
 strictest as (
     select
-        *,
-        max(strictness) over (partition by image_id) as most_strict
+        image_id,
+        max(case split when 'test' then 2 when 'val' then 1 else 0 end) as strictness
     from photographs
+    group by image_id
 )
 
 select
-    strictest.image_id,
-    strictest.observation_id,
-    strictest.species_id,
+    photographs.image_id,
+    photographs.observation_id,
+    single.species_id,
     species.scientific_name,
-    strictest.split
-from strictest
-inner join species on strictest.species_id = species.species_id
-where strictest.strictness = strictest.most_strict and strictest.split in ('train', 'val')
-order by strictest.image_id, strictest.observation_id
+    splits.split
+from photographs
+inner join strictest on photographs.image_id = strictest.image_id
+inner join single on photographs.observation_id = single.observation_id
+inner join splits
+    on
+        photographs.observation_id = splits.observation_id
+        and splits.split_id = $split_id
+inner join species on single.species_id = species.species_id
+where
+    (splits.split = 'train' and strictest.strictness = 0)
+    or (splits.split = 'val' and strictest.strictness = 1)
+order by photographs.image_id, photographs.observation_id

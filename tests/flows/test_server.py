@@ -1,0 +1,177 @@
+"""The deployments on a real Prefect server with a real process worker."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from homes import REPOSITORY, content
+
+PREFECT = [str(Path(sys.executable).parent / "prefect"), "--no-prompt"]
+FLOWS = {"ingest-folder", "ingest-table", "embed", "train", "predict", "evaluate", "retrain"}
+
+
+@dataclass(frozen=True)
+class Station:
+    """A running server, and the environment of those who talk to it."""
+
+    api: str
+    env: dict[str, str]
+
+    def prefect(self, *words: str) -> str:
+        done = subprocess.run(
+            [*PREFECT, *words], env=self.env, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def post(self, path: str, **body: Any) -> Any:
+        answer = httpx.post(f"{self.api}/{path}", json=body, timeout=60)
+        answer.raise_for_status()
+        return answer.json()
+
+    def run(self, deployment: str, **parameters: Any) -> dict[str, Any]:
+        """Run a deployment and wait for its end."""
+        name = httpx.get(f"{self.api}/deployments/name/{deployment}", timeout=60).json()
+        started = self.post(f"deployments/{name['id']}/create_flow_run", parameters=parameters)
+        deadline = time.monotonic() + 200
+        while time.monotonic() < deadline:
+            run: dict[str, Any] = httpx.get(f"{self.api}/flow_runs/{started['id']}", timeout=60).json()
+            if run["state_type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}:
+                return run
+            time.sleep(0.5)
+        raise TimeoutError(f"{deployment} is still {run['state_name']}")
+
+
+def start(words: list[str], env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a process that can be stopped: one begun in the background of a script ignores SIGINT for ever."""
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            words,
+            env=env,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
+    folder = tmp_path_factory.mktemp("station")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    api = f"http://127.0.0.1:{port}/api"
+    env = {
+        **os.environ,
+        "PREFECT_HOME": str(folder / "prefect"),
+        "PREFECT_API_URL": api,
+        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
+        "DO_NOT_TRACK": "true",
+        "TAXALAKE_HOME": str(folder / "home"),
+    }
+    server = start(
+        [*PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)], env, folder / "server.log"
+    )
+    worker = None
+    try:
+        wait_for(f"{api}/health", folder / "server.log")
+        station = Station(api, env)
+        station.prefect("work-pool", "create", "taxalake", "--type", "process")
+        station.prefect("deploy", "--all", "--prefect-file", "deployments/prefect.yaml")
+        worker = start([*PREFECT, "worker", "start", "--pool", "taxalake"], env, folder / "worker.log")
+        yield station
+    finally:
+        for process in (worker, server):
+            if process is not None:
+                stop(process)
+
+
+def wait_for(address: str, log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(address, timeout=5).status_code == 200:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.3)
+    raise TimeoutError(log.read_text())
+
+
+def test_every_stage_is_deployed_with_typed_parameters(station):
+    deployments = station.post("deployments/filter")
+    flows = {flow["id"]: flow["name"] for flow in station.post("flows/filter")}
+    assert {flows[deployment["flow_id"]] for deployment in deployments} == FLOWS
+    for deployment in deployments:
+        assert deployment["description"]
+        properties = deployment["parameter_openapi_schema"]["properties"]
+        assert set(deployment["parameters"]) <= set(properties)
+        assert properties["dataset"]["type"] == "string"
+
+
+def test_a_cron_schedule_creates_its_runs(station):
+    """A scheduler that fails in every loop leaves the server healthy and creates none."""
+    deadline = time.monotonic() + 60
+    flows: set[str] = set()
+    while time.monotonic() < deadline and not flows >= FLOWS - {"train"}:
+        scheduled = station.post("flow_runs/filter", flow_runs={"state": {"type": {"any_": ["SCHEDULED"]}}})
+        names = {flow["id"]: flow["name"] for flow in station.post("flows/filter")}
+        flows = {names[run["flow_id"]] for run in scheduled if run["auto_scheduled"]}
+        time.sleep(0.5)
+    assert flows >= FLOWS - {"train"}, "the schedule of train is not active"
+
+
+def test_deployed_flows_run_through_a_worker_to_completed(station, flora, backbone):
+    home = Path(station.env["TAXALAKE_HOME"])
+    taken_in = station.run(
+        "ingest-table/station",
+        csv=str(flora.plants_csv),
+        dataset="plants",
+        image_column="image",
+        species_column="species_id",
+        observation_column="observation",
+        split_column="split",
+        name_column="scientific_name",
+        species_separator=None,
+    )
+    assert taken_in["state_name"] == "Completed", taken_in["state"]["message"]
+    assert len(content(home, "image_records")) == 60
+    retrained = station.run("retrain/station", dataset="plants", name="species", backbone=backbone)
+    assert retrained["state_name"] == "Completed", retrained["state"]["message"]
+    assert len(content(home, "embeddings")) == 60
+    assert [row["decision"] for row in content(home, "retrain_decisions")] == ["first"]
+    runs = station.post("task_runs/filter")
+    assert any(run["name"].startswith("embed-shard") and run["state_name"] == "Completed" for run in runs)
+    logs = station.post("logs/filter", logs={"level": {"ge_": 20}}, limit=200)
+    assert any("found 60 = kept 60" in line["message"] for line in logs)
+    artifacts = station.post("artifacts/filter")
+    assert any(artifact["type"] == "progress" and artifact["data"] == 100.0 for artifact in artifacts)
+
+
+def test_the_command_line_is_recorded_where_a_server_is_configured(station, flora):
+    words = ["ingest", "folder", str(flora.folder / "plants"), "--dataset", "again", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", *words], env=station.env, capture_output=True, text=True, check=True
+    )
+    assert '"kept": 60' in done.stdout
+    names = {flow["id"]: flow["name"] for flow in station.post("flows/filter")}
+    runs = [run for run in station.post("flow_runs/filter") if names[run["flow_id"]] == "ingest-folder"]
+    assert any(run["parameters"].get("dataset") == "again" and run["state_name"] == "Completed" for run in runs)

@@ -1,0 +1,274 @@
+"""The stages one after the other, as plain functions and as commands, on a drawn flora and on real photographs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import mlflow
+import pytest
+from homes import content, plants, quadrats, versions
+from PIL import Image
+
+from flows.embed import embed
+from flows.evaluate import evaluate
+from flows.ingest import ingest_folder, ingest_table
+from flows.predict import predict
+from flows.retrain import retrain
+from flows.train import train
+from lake.schemas import TABLES
+
+
+def ingest(home, flora):
+    """Take in the plants and quadrats of a flora."""
+    reports = [
+        ingest_table.fn(
+            flora.plants_csv, "plants", "image", "species_id", "observation", "split", "scientific_name", home=home
+        ),
+        ingest_table.fn(
+            flora.quadrats_csv, "quadrats", "image", "species_ids", "quadrat", species_separator="|", home=home
+        ),
+    ]
+    return [report.committed for report in reports]
+
+
+def run_all(home, flora, backbone):
+    """Run every stage and return whether it committed anything, by name."""
+    return {
+        "ingest": any(ingest(home, flora)),
+        "embed": embed.fn("plants", backbone, home=home).committed,
+        "train": train.fn("plants", "flora", home=home).committed,
+        "evaluate": evaluate.fn("plants", "flora", home=home).committed,
+        "predict": predict.fn("quadrats", "flora", "grid-4x4", home=home).committed,
+        "evaluate quadrats": evaluate.fn("quadrats", "flora", "grid-4x4", home=home).committed,
+        "retrain": retrain.fn("plants", "flora", home=home).committed,
+    }
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, flora, backbone):
+    """A home in which every stage has run."""
+    home = tmp_path_factory.mktemp("finished")
+    first = run_all(home, flora, backbone)
+    assert first.pop("retrain") is False, "training and retraining on the same rows is one version"
+    assert all(first.values()), first
+    return home
+
+
+def test_every_stage_run_again_commits_nothing(finished, flora, backbone):
+    before = versions(finished)
+    assert not any(run_all(finished, flora, backbone).values())
+    assert versions(finished) == before
+    assert before["evaluations"] > 0
+
+
+def test_stages_with_nothing_to_do_load_no_backbone_and_say_so(finished, flora, backbone):
+    commands = [
+        ["embed", "--dataset", "plants", "--backbone", backbone],
+        ["train", "--dataset", "plants", "--name", "flora"],
+        ["predict", "--dataset", "quadrats", "--model", "flora", "--tiling", "grid-4x4"],
+        ["evaluate", "--dataset", "plants", "--model", "flora"],
+        ["retrain", "--dataset", "plants", "--name", "flora"],
+    ]
+    script = (
+        "import sys\n"
+        "from flows.cli import main\n"
+        f"for words in {commands!r}:\n"
+        f"    sys.argv = ['taxalake', '--home', {str(finished)!r}, *words]\n"
+        "    try: main()\n"
+        "    except SystemExit as stop: assert not stop.code, words\n"
+        "print('transformers.modeling_utils' in sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr.split()[-1] == "False"
+    said = done.stdout.splitlines()
+    assert len(said) == len(commands), said
+    assert all("nothing new" in line for line in said), said
+
+
+def test_each_stage_that_wrote_stands_in_the_ledger(finished):
+    stages = {(row["stage"], row["dataset"]) for row in content(finished, "stage_runs")}
+    assert stages == {
+        ("ingest", "plants"),
+        ("ingest", "quadrats"),
+        ("embed", "plants"),
+        ("train", "plants"),
+        ("evaluate", "plants"),
+        ("embed", "quadrats"),
+        ("predict", "quadrats"),
+        ("evaluate", "quadrats"),
+    }
+
+
+def test_no_table_holds_a_key_twice(finished):
+    for name, contract in TABLES.items():
+        rows = content(finished, name)
+        keys = [tuple(str(row.get(column)) for column in contract.key if column in row) for row in rows]
+        if not {"labelled_at", "flow_run_id"} & set(contract.key):
+            assert len(set(keys)) == len(keys), name
+
+
+def test_a_registered_model_names_every_table_that_it_read(finished):
+    mlflow.set_tracking_uri(f"sqlite:///{finished / 'mlflow.db'}")
+    client = mlflow.MlflowClient()
+    version = client.get_model_version_by_alias("flora", "champion")
+    run = client.get_run(version.run_id)
+    inputs = {given.dataset.name.split("@")[0] for given in run.inputs.dataset_inputs}
+    assert inputs == {"image_records", "labels", "splits", "species", "embeddings"}
+    assert set(json.loads(version.tags["snapshots"])) == inputs
+    assert {"embedding_key", "class_map_id", "split_id", "seed", "training_key"} <= set(version.tags)
+    assert len(client.get_metric_history(version.run_id, "val_loss")) > 3, "a curve has points"
+
+
+def test_identify_and_the_registered_model_agree(finished, flora, taxalake):
+    photograph = flora.folder / "plants.csv"
+    photograph = next((flora.folder / "plants").rglob("*.jpg"))
+    told = taxalake("identify", photograph, "--model", "flora", "--json", at=finished).json
+    script = (
+        "import json, sys, mlflow\n"
+        f"mlflow.set_tracking_uri('sqlite:///{finished}/mlflow.db')\n"
+        "model = mlflow.pyfunc.load_model('models:/flora@champion')\n"
+        f"rows = model.predict([{str(photograph)!r}])\n"
+        "print(json.dumps(rows[['species_id', 'scientific_name', 'probability']].to_dict('records')))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    served = json.loads(done.stdout)
+    named = told["observations"][0]["species"]
+    assert [row["species_id"] for row in named] == [row["species_id"] for row in served]
+    assert [row["scientific_name"] for row in named] == [row["scientific_name"] for row in served]
+    assert [row["probability"] for row in named] == pytest.approx([row["probability"] for row in served], abs=1e-6)
+    assert [row["is_answer"] for row in named] == [True, False, False]
+
+
+def test_identify_answers_tiles_by_the_rule_of_quadrats(finished, flora, taxalake):
+    quadrat = flora.folder / "quadrats" / "Q01.jpg"
+    told = taxalake("identify", quadrat, "--model", "flora", "--tiling", "grid-4x4", "--json", at=finished).json
+    stored = content(finished, "observation_predictions")
+    decisions = {row["decision_id"] for row in content(finished, "decisions") if row["scheme_id"] == "grid-4x4"}
+    answer = {row["species_id"] for row in stored if row["observation_id"] == "Q01" and row["decision_id"] in decisions}
+    assert {row["species_id"] for row in told["observations"][0]["species"]} == answer
+
+
+def test_a_photograph_that_is_none_is_an_error_beside_the_others(finished, flora, taxalake, tmp_path):
+    bad = tmp_path / "notes.jpg"
+    bad.write_text("no photograph")
+    good = next((flora.folder / "plants").rglob("*.jpg"))
+    told = taxalake("identify", bad, good, tmp_path / "absent.png", "--model", "flora", "--json", at=finished).json
+    first, second, third = told["observations"]
+    assert not first["species"]
+    assert "notes.jpg" in first["errors"][0]
+    assert len(second["species"]) == 3
+    assert "No such file" in third["errors"][0]
+
+
+def test_a_missing_alias_is_answered_with_those_there_are(finished, taxalake):
+    told = taxalake("evaluate", "--dataset", "plants", "--model", "flora@prod", at=finished)
+    assert told.code == 1
+    assert "no alias 'prod'" in told.err
+    assert "champion (version 1)" in told.err
+
+
+def test_status_shows_rows_versions_models_and_what_is_pending(finished, taxalake):
+    told = taxalake("status", "--json", at=finished).json
+    assert told["tables"]["image_records"]["rows"] == 63
+    assert {row["dataset"]: row["observations"] for row in told["datasets"]}["quadrats"] == 3
+    assert {(row["dataset"], row["scheme_id"]): row["pending"] for row in told["embeddings"]} == {
+        ("plants", "whole"): 0,
+        ("quadrats", "grid-4x4"): 0,
+    }
+    assert told["models"][0]["model_version"] == "flora/1"
+    assert "champion" in told["models"][0]["aliases"]
+    assert "flora/1" in taxalake("status", at=finished).out
+
+
+def test_an_evaluation_says_what_it_scored_and_read(finished, taxalake):
+    plain = taxalake("evaluate", "--dataset", "plants", "--model", "flora", "--json", at=finished).json
+    assert plain["split"] == "test"
+    assert set(plain["metrics"]) == {"accuracy", "top5_accuracy", "macro_f1", "weighted_f1"}
+    assert set(plain["snapshots"]) == {"image_records", "tile_predictions", "labels"}
+    many = taxalake(
+        "evaluate", "--dataset", "quadrats", "--model", "flora", "--tiling", "grid-4x4", "--json", at=finished
+    ).json
+    assert many["split"] == "all"
+    assert set(many["metrics"]) == {"macro_f1_per_observation", "macro_f1_per_species", "micro_f1"}
+
+
+def test_photographs_of_a_folder_come_in_whatever_their_extension(home, tmp_path):
+    for number, name in enumerate(["Poa_annua/a.JPG", "Poa_annua/b.jpeg", "Poa_trivialis/c.PNG", "loose.tiff"]):
+        path = tmp_path / "photographs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (number * 40, 90, 30)).save(path)
+    report = ingest_folder.fn(tmp_path / "photographs", "grasses", "training", home)
+    assert (report.found, report.kept, report.set_aside) == (4, 4, 0)
+    labels = {row["observation_id"]: row["species_id"] for row in content(home, "labels")}
+    assert labels == {
+        "Poa_annua/a.JPG": "Poa_annua",
+        "Poa_annua/b.jpeg": "Poa_annua",
+        "Poa_trivialis/c.PNG": "Poa_trivialis",
+    }
+
+
+@pytest.mark.parametrize("stage", ["ingest", "embed"])
+def test_a_killed_stage_is_finished_by_the_same_command(stage, home, flora, backbone, tmp_path, taxalake):
+    """SIGKILL after the first commits; the rerun ends where an undisturbed run ends."""
+    small = {"TAXALAKE_INGEST_SHARD_IMAGES": "4", "TAXALAKE_EMBED_SHARD_TILES": "4"}
+    words = plants(flora) if stage == "ingest" else ["embed", "--dataset", "plants", "--backbone", backbone]
+    table = "image_records" if stage == "ingest" else "embeddings"
+    undisturbed = tmp_path / "undisturbed"
+    for place in (home, undisturbed):
+        if stage == "embed":
+            assert taxalake(*plants(flora), at=place).code == 0
+    assert taxalake(*words, at=undisturbed, **small).code == 0
+    killed = subprocess.Popen(
+        [sys.executable, "-m", "flows.cli", *words],
+        env={**os.environ, "TAXALAKE_HOME": str(home), **small},
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    log = home / "lake" / table / "_delta_log"
+    deadline = time.monotonic() + 120
+    while len(list(log.glob("*.json"))) < 4 and time.monotonic() < deadline:
+        assert killed.poll() is None, "it ended before it could be killed"
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert 0 < len(content(home, table)) < 60
+    assert taxalake(*words, at=home, **small).code == 0
+    for name in ("images", "image_records", "labels", "species", "ingest_issues", "embedding_specs", "embeddings"):
+        assert content(home, name) == content(undisturbed, name), name
+
+
+def test_real_seedlings_are_named_and_mosaics_of_them_answered(shared, home):
+    """Default options on real photographs with real weights reach what was seen when the defaults were chosen."""
+    seedlings = ingest_table.fn(
+        shared / "plant-seedlings12" / "labels.csv",
+        *("seedlings", "path", "label"),
+        split_column="split",
+        name_column="scientific_name",
+        home=home,
+    )
+    assert (seedlings.found, seedlings.kept) == (960, 960)
+    embed.fn("seedlings", str(shared / "vit-tiny-dinov2"), home=home)
+    train.fn("seedlings", "seedlings", home=home)
+    scores = evaluate.fn("seedlings", "seedlings", home=home)
+    assert (scores.split, scores.observations) == ("test", 240)
+    assert scores.metrics["accuracy"] >= 0.77
+    mosaics = ingest_table.fn(
+        shared / "seedling-mosaics24" / "labels.csv",
+        *("mosaics", "path", "species"),
+        observation_column="plot_id",
+        species_separator="|",
+        home=home,
+    )
+    assert (mosaics.found, mosaics.kept) == (24, 24)
+    scores = evaluate.fn("mosaics", "seedlings@champion", "grid-4x4", home=home)
+    assert (scores.split, scores.observations) == ("all", 24)
+    assert scores.metrics["macro_f1_per_observation"] >= 0.84
+
+
+def test_quadrats_take_part_in_no_training(home, flora, backbone, taxalake):
+    assert taxalake(*quadrats(flora)).code == 0
+    told = taxalake("train", "--dataset", "quadrats", "--name", "flora", "--backbone", backbone)
+    assert told.code == 1
+    assert "nothing to tell apart" in told.err

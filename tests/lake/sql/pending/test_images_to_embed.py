@@ -1,0 +1,59 @@
+import pytest
+from lake_rows import day, frame, rows
+
+from lake.query import answer
+
+ONE_RECORD = (("d", "a.jpg", "i1"),)
+ONE_IMAGE = (("i1", 9, day(1)),)
+
+
+def pending(records=ONE_RECORD, images=ONE_IMAGE, embedded=(), issues=()):
+    frames = {
+        "image_records": frame("dataset image_name image_id", *records),
+        "images": frame("image_id byte_count ingested_at", *images),
+        "embeddings": frame("embedding_key scheme_id image_id", *embedded),
+        "ingest_issues": frame("dataset image_name kind", *issues),
+    }
+    params = {"dataset": "d", "embedding_key": "k", "scheme_id": "whole"}
+    return answer(None, "pending/images_to_embed", frames=frames, **params)
+
+
+def test_an_image_without_embedding_waits():
+    assert rows(pending()) == [("i1", "a.jpg", 9, day(1))]
+
+
+def test_an_embedded_image_does_not_wait():
+    assert rows(pending(embedded=[("k", "whole", "i1")])) == []
+
+
+@pytest.mark.parametrize("other", [("l", "whole", "i1"), ("k", "grid-2x2", "i1"), ("k", "whole", "i2")])
+def test_vectors_under_another_key_or_scheme_or_of_another_image_do_not_count(other):
+    assert len(rows(pending(embedded=[other]))) == 1
+
+
+def test_an_image_that_could_not_be_embedded_is_not_tried_again():
+    assert rows(pending(issues=[("d", "a.jpg", "not_embedded")])) == []
+
+
+def test_an_image_that_could_not_be_embedded_is_not_tried_again_under_a_newer_name():
+    two_names = ("d", "b.jpg", "i1"), ("d", "a.jpg", "i1")
+    assert rows(pending(two_names, issues=[("d", "b.jpg", "not_embedded")])) == []
+
+
+def test_other_issues_and_those_of_other_data_sets_do_not_keep_an_image_back():
+    assert len(rows(pending(issues=[("d", "a.jpg", "duplicate_name"), ("e", "a.jpg", "not_embedded")]))) == 1
+
+
+def test_the_same_bytes_under_two_names_wait_once():
+    two_names = ("d", "b.jpg", "i1"), ("d", "a.jpg", "i1")
+    assert rows(pending(two_names), "image_id image_name") == [("i1", "a.jpg")]
+
+
+def test_images_come_as_they_lie_in_the_files():
+    records = ("d", "a.jpg", "i1"), ("d", "b.jpg", "i2"), ("d", "c.jpg", "i3")
+    images = ("i1", 9, day(2)), ("i2", 9, day(1)), ("i3", 9, day(1))
+    assert rows(pending(records, images), "image_id") == [("i2",), ("i3",), ("i1",)]
+
+
+def test_images_of_other_data_sets_do_not_wait():
+    assert rows(pending([("e", "a.jpg", "i1")])) == []

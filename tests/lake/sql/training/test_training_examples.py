@@ -1,0 +1,59 @@
+import pytest
+from lake_rows import frame, rows
+
+from lake.query import answer
+
+
+def examples(records, labels, splits):
+    """Return (image_id, species_id, split) for records of (observation_id, image_id[, tag])."""
+    frames = {
+        "image_records": frame(
+            "dataset observation_id image_id split_tag", *(("d", *(*record, None)[:3]) for record in records)
+        ),
+        "current_labels": frame("observation_id species_id", *labels),
+        "splits": frame("split_id observation_id split", *(("p", *split) for split in splits)),
+        "species": frame("species_id scientific_name", ("s1", "Poa annua"), ("s2", "Poa trivialis")),
+    }
+    found = answer(None, "training/training_examples", frames=frames, dataset="d", split_id="p")
+    return rows(found, "image_id species_id split")
+
+
+def test_every_photograph_of_a_labelled_observation_is_an_example():
+    found = examples([("o1", "i1"), ("o1", "i2")], [("o1", "s1")], [("o1", "train")])
+    assert found == [("i1", "s1", "train"), ("i2", "s1", "train")]
+
+
+def test_test_observations_are_no_examples():
+    assert examples([("o1", "i1")], [("o1", "s1")], [("o1", "test")]) == []
+
+
+def test_an_observation_of_several_species_is_left_out():
+    assert examples([("q1", "i1")], [("q1", "s1"), ("q1", "s2")], [("q1", "train")]) == []
+
+
+@pytest.mark.parametrize("side", ["train", "val"])
+def test_the_bytes_of_a_test_photograph_are_not_learnt_from_under_another_name(side):
+    records = ("o1", "same"), ("o2", "same")
+    assert examples(records, [("o1", "s1"), ("o2", "s1")], [("o1", side), ("o2", "test")]) == []
+
+
+def test_the_bytes_of_a_test_photograph_without_a_label_are_not_learnt_from_either():
+    assert examples([("o1", "same"), ("o2", "same", "test")], [("o1", "s1")], [("o1", "train")]) == []
+
+
+def test_the_bytes_of_a_test_quadrat_are_not_learnt_from_either():
+    labels = ("o1", "s1"), ("q2", "s1"), ("q2", "s2")
+    assert examples([("o1", "same"), ("q2", "same")], labels, [("o1", "train"), ("q2", "test")]) == []
+
+
+def test_bytes_on_both_sides_are_validated_on_and_not_learnt_from():
+    found = examples([("o1", "same"), ("o2", "same")], [("o1", "s1"), ("o2", "s1")], [("o1", "train"), ("o2", "val")])
+    assert found == [("same", "s1", "val")]
+
+
+def test_the_place_in_the_split_comes_before_the_tag_of_the_source():
+    assert examples([("o1", "i1", "test")], [("o1", "s1")], [("o1", "train")]) == [("i1", "s1", "train")]
+
+
+def test_an_observation_without_a_place_is_no_example():
+    assert examples([("o1", "i1", "train")], [("o1", "s1")], []) == []

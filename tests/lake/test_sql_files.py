@@ -1,0 +1,89 @@
+import re
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from lake.query import CHECKS, SQL
+from lake.schemas import TABLES
+
+QUESTIONS = sorted([*SQL.rglob("*.sql"), *CHECKS.rglob("*.sql")])
+# Results of other questions, and what Python hands in, under these names.
+FRAMES = {"answers", "current_labels", "found", "scope", "tags", "truth"}
+
+each_question = pytest.mark.parametrize("file", QUESTIONS, ids=lambda file: file.stem)
+
+
+def header(file: Path) -> list[str]:
+    return file.read_text().splitlines()[:4]
+
+
+def body(file: Path) -> str:
+    return "\n".join(file.read_text().splitlines()[4:])
+
+
+def listed(line: str, title: str) -> set[str]:
+    names = line.removeprefix(f"-- {title}: ")
+    return set() if names == "none" else set(names.split(", "))
+
+
+def without_params(text: str) -> str:
+    return re.sub(r"\$\w+", "null", text)
+
+
+def without_comments(text: str) -> str:
+    return re.sub(r"--.*", "", text)
+
+
+def test_there_are_questions():
+    assert len(QUESTIONS) > 20
+
+
+@each_question
+def test_a_question_begins_with_four_lines(file):
+    question, grain, tables, params = header(file)
+    assert re.fullmatch(r"-- [A-Z].+\.", question)
+    assert re.fullmatch(r"-- grain: one row( per .+)?", grain)
+    assert re.fullmatch(r"-- tables: \w+(, \w+)*", tables)
+    assert re.fullmatch(r"-- params: (none|\$\w+(, \$\w+)*)", params)
+    assert not body(file).startswith("--")
+
+
+@each_question
+def test_the_tables_it_names_are_those_it_reads(file):
+    with duckdb.connect() as engine:
+        read = engine.get_table_names(without_params(body(file)))
+    assert listed(header(file)[2], "tables") == read
+    assert read <= TABLES.keys() | FRAMES
+
+
+@each_question
+def test_the_params_it_names_are_those_it_takes(file):
+    assert listed(header(file)[3], "params") == set(re.findall(r"\$\w+", without_comments(body(file))))
+
+
+@each_question
+def test_its_keywords_are_lower_case(file):
+    text = without_params(body(file))
+    tokens = duckdb.tokenize(text)
+    ends = [start for start, _ in tokens[1:]] + [len(text)]
+    words = [text[start:end] for (start, kind), end in zip(tokens, ends, strict=True) if kind.name == "keyword"]
+    assert words
+    assert [word for word in words if word != word.lower()] == []
+
+
+@each_question
+def test_it_is_one_select_and_ends_with_a_line(file):
+    with duckdb.connect() as engine:
+        kinds = [statement.type for statement in engine.extract_statements(file.read_text())]
+    assert kinds == [duckdb.StatementType.SELECT]
+    assert file.read_text().endswith("\n")
+
+
+@each_question
+def test_it_has_a_test_of_its_name(file):
+    here = Path(__file__).parent
+    folder = here / "checks" if file.parent == CHECKS else here / "sql" / file.relative_to(SQL).parent
+    tests = folder / f"test_{file.stem}.py"
+    assert tests.is_file()
+    assert "def test_" in tests.read_text()
