@@ -9,7 +9,7 @@ from flows import settings
 from flows.embed import embed
 from flows.evaluate import EvaluateReport, evaluate
 from flows.ingest import ingest_table
-from flows.orchestration import progress, run_subflow, say, told
+from flows.orchestration import progress, run_subflow, say
 from flows.predict import predict
 from flows.train import train
 from lake import decisions
@@ -89,7 +89,7 @@ def demo(home: Path | None = None) -> DemoReport:
     run_subflow(predict, "quadrats", MODEL, TILING, home=place.home)
     quadrats = run_subflow(evaluate, "quadrats", MODEL, TILING, home=place.home)
     picture = _picture(place, quadrats)
-    return told(DemoReport(home=str(place.home.resolve()), plants=plants, quadrats=quadrats, picture=str(picture)))
+    return DemoReport(home=str(place.home.resolve()), plants=plants, quadrats=quadrats, picture=str(picture))
 
 
 def _draw(folder: Path) -> Drawn:

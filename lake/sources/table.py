@@ -172,14 +172,22 @@ class TableSource:
 
 
 def _files_beside(root: Path, named: set[str]) -> Iterator[Path]:
-    """Yield the files below the outermost folders of some names, and those of the root if a name lies there."""
-    relative = [PurePosixPath(name) for name in named if not name.startswith("/")]
+    """Yield the files below the outermost folders of some names, and those of the root if a name lies there.
+
+    Raises:
+        SourceError: If the root is no folder.
+    """
+    if not root.is_dir():
+        raise SourceError(f"there is no folder {root}")
     # What lies above the root is named by rows alone.
-    for top in sorted({path.parts[0] for path in relative if len(path.parts) > 1} - {".."}):
-        if (root / top).is_dir():
-            yield from files_below(root / top)
-    if any(len(path.parts) == 1 for path in relative):
-        yield from (path for path in sorted(root.iterdir()) if path.is_file() and not path.name.startswith("."))
+    relative = [PurePosixPath(name) for name in named if not name.startswith("/")]
+    folders = {path.parts[0] for path in relative if len(path.parts) > 1}
+    names_here = any(len(path.parts) == 1 for path in relative)
+    for entry in sorted(root.iterdir()):
+        if entry.is_dir() and entry.name in folders:
+            yield from files_below(entry)
+        elif entry.is_file() and names_here and not entry.name.startswith("."):
+            yield entry
 
 
 def _clean(value: str | None) -> str | None:

@@ -9,16 +9,24 @@ observations as (
     from truth
 ),
 
+given as (
+    select
+        observation_id,
+        species_id
+    from answers
+    where is_answer
+),
+
 -- F1 counts the species of an answer as a set; ranks do not matter
 pairs as (
     select
-        coalesce(truth.observation_id, answers.observation_id) as observation_id,
-        coalesce(truth.species_id, answers.species_id) as species_id,
+        coalesce(truth.observation_id, given.observation_id) as observation_id,
+        coalesce(truth.species_id, given.species_id) as species_id,
         truth.species_id is not null as is_true,
-        answers.species_id is not null as is_answered
+        given.species_id is not null as is_answered
     from truth
-    full outer join (select * from answers where is_answer) as answers
-        on truth.observation_id = answers.observation_id and truth.species_id = answers.species_id
+    full outer join given
+        on truth.observation_id = given.observation_id and truth.species_id = given.species_id
 ),
 
 -- answers to observations without truth are not scored

@@ -61,8 +61,10 @@ select
     waiting.observation_id,
     case
         -- the small number keeps 0.1 * 30 from falling below 3
-        when floor(numbered.position * $val_fraction + 1e-9)
-            > floor((numbered.position - 1) * $val_fraction + 1e-9) then 'val'
+        when
+            floor(numbered.position * $val_fraction + 1e-9)
+            > floor((numbered.position - 1) * $val_fraction + 1e-9)
+            then 'val'
         else coalesce(waiting.tag, 'train')
     end as split,
     case when numbered.position is null then 'given' else 'drawn' end as reason

@@ -1,0 +1,41 @@
+"""A long campaign: stages killed at random moments, until they are done; the end is that of an undisturbed run."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from homes import content, plants
+
+SMALL = {"TAXALAKE_INGEST_SHARD_IMAGES": "3", "TAXALAKE_EMBED_SHARD_TILES": "3"}
+TABLES = ("images", "image_records", "labels", "species", "ingest_issues", "embedding_specs", "embeddings")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", range(10))
+def test_stages_killed_at_random_moments_end_as_if_undisturbed(seed, home, flora, backbone, tmp_path, taxalake):
+    moments = random.Random(seed)
+    stages = [plants(flora), ["embed", "--dataset", "plants", "--backbone", backbone]]
+    undisturbed = tmp_path / "undisturbed"
+    for words in stages:
+        began = time.monotonic()
+        assert taxalake(*words, at=undisturbed, **SMALL).code == 0
+        lasted = time.monotonic() - began
+        for _ in range(3):
+            killed = subprocess.Popen(
+                [sys.executable, "-m", "flows.cli", *words],
+                env={**os.environ, "TAXALAKE_HOME": str(home), **SMALL},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            # Some come before the first commit and some after the last.
+            time.sleep(moments.uniform(0.2, 1.05) * lasted)
+            killed.send_signal(signal.SIGKILL)
+            killed.wait()
+        assert taxalake(*words, at=home, **SMALL).code == 0
+    for table in TABLES:
+        assert content(home, table) == content(undisturbed, table), table
