@@ -212,11 +212,6 @@ def describe(snapshots: Iterable[Snapshot]) -> str:
     return canonical_json({snapshot.table: snapshot.version for snapshot in snapshots})
 
 
-def disk_path(lake: Lake) -> Path | None:
-    """Return the folder of a local lake, None for an object store."""
-    return Path(lake.root) if lake.is_local else None
-
-
 def _holds_files(lake: Lake, name: str) -> bool:
     return lake.is_local and any(Path(lake.uri(name)).rglob("*.parquet"))
 

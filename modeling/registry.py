@@ -17,6 +17,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models.signature import ModelSignature
 from mlflow.types import DataType, ParamSchema, ParamSpec
+
 from modeling.errors import RegistryError
 
 if TYPE_CHECKING:

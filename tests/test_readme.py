@@ -40,7 +40,7 @@ def test_the_five_commands_are_there():
 
 
 def test_the_pictures_and_files_of_the_readme_are_there():
-    for path in re.findall(r"!\[.*?\]\((.+?)\)", README) + ["constraints.txt", "deployments/prefect.yaml", ".ci/run"]:
+    for path in [*re.findall(r"!\[.*?\]\((.+?)\)", README), "constraints.txt", "deployments/prefect.yaml", ".ci/run"]:
         assert (REPOSITORY / path).is_file(), path
 
 

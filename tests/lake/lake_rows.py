@@ -8,7 +8,8 @@ from lake import query, tables
 from lake.schemas import TABLES
 from lake.tables import Lake
 
-_TYPES = {field.name: field.type for table in TABLES.values() for field in table.columns}
+# The first table that has a column says its type: `bytes` are those of images before they are counted elsewhere.
+_TYPES = {field.name: field.type for table in reversed(TABLES.values()) for field in table.columns}
 _FILLERS = {pa.string(): "", pa.binary(): b"", pa.bool_(): False, pa.list_(pa.float32()): [0.0]}
 
 Row = tuple[object, ...]

@@ -24,17 +24,17 @@ def at_once(work: Callable[..., None], *arguments: tuple[object, ...]) -> list[i
     return _ended([_CONTEXT.Process(target=_through, args=(gate, work, *each)) for each in arguments])
 
 
-def killed_at(work: Callable[..., None], arguments: tuple[object, ...], table: str, count: int, when: str) -> bool:
-    """Run a function in a process that is killed (-9) before or after its n-th append to a table.
+def killed_after_append(work: Callable[..., None], arguments: tuple[object, ...], table: str, count: int) -> bool:
+    """Run a function in a process that is killed (-9) right after its n-th append to a table.
 
     Returns:
         True if it was killed, False if it ended before it came so far.
     """
-    process = _CONTEXT.Process(target=_until, args=(work, arguments, table, count, when))
+    process = _CONTEXT.Process(target=_until, args=(work, arguments, table, count))
     return _ended([process]) == [-signal.SIGKILL]
 
 
-def killed_after(work: Callable[..., None], arguments: tuple[object, ...], seconds: float) -> bool:
+def killed_after_seconds(work: Callable[..., None], arguments: tuple[object, ...], seconds: float) -> bool:
     """Run a function in a process that is killed (-9) that long after it began, and say whether it was."""
     begun = _CONTEXT.Event()
     process = _CONTEXT.Process(target=_announced, args=(begun, work, arguments))
@@ -65,17 +65,14 @@ def _announced(begun: object, work: Callable[..., None], arguments: Iterable[obj
     work(*arguments)
 
 
-def _until(work: Callable[..., None], arguments: Iterable[object], table: str, count: int, when: str) -> None:
+def _until(work: Callable[..., None], arguments: Iterable[object], table: str, count: int) -> None:
     append, seen = tables.append, 0
 
     def append_and_die(lake: Lake, name: str, *rest: object) -> tables.Appended:
         nonlocal seen
-        seen += name == table
-        due = name == table and seen == count
-        if due and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
         done = append(lake, name, *rest)
-        if due:
+        seen += name == table
+        if name == table and seen == count:
             os.kill(os.getpid(), signal.SIGKILL)
         return done
 

@@ -77,7 +77,7 @@ def theirs(content: bytes, folder: Path) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("width", "height"),
-    [(90, 60), (60, 90), (64, 64), (300, 7), (7, 300), (9, 5), (1, 1), (49, 48), (48, 55), (123, 77)],
+    [(90, 60), (60, 90), (64, 64), (300, 7), (7, 300), (9, 5), (1, 1), (49, 48), (48, 55), (123, 77), (77, 123)],
 )
 @pytest.mark.parametrize("crop", [42, 41, 64])  # even, odd, and larger than what it is cut from
 def test_pixels_are_those_of_the_models_own_processor_for_any_size(
@@ -117,6 +117,7 @@ def test_pixels_are_those_of_the_models_own_processor_for_any_kind_of_file(
         VIT | {"image_processor_type": "BeitImageProcessor", "size": 48, "do_center_crop": True, "crop_size": 42},
         BIT | {"size": 48, "crop_size": 42},
         BIT | {"image_processor_type": "CLIPImageProcessor", "size": 48, "crop_size": 42},
+        BIT | {"image_processor_type": None, "feature_extractor_type": "CLIPFeatureExtractor", "size": 48},
         BIT | {"do_rescale": False},
         BIT | {"do_normalize": False},
         BIT | {"do_resize": False},
@@ -128,6 +129,7 @@ def test_pixels_are_those_of_the_models_own_processor_for_any_kind_of_file(
         "old beit",
         "old bit",
         "old clip",
+        "oldest clip",
         "unscaled",
         "unnormalised",
         "unresized",

@@ -1,0 +1,43 @@
+import pytest
+from lake_rows import held
+
+from lake import ledger
+from lake.errors import RowsRefusedError
+
+
+def test_a_stage_is_recorded_once_with_its_cost(lake):
+    for expected in (1, 0):
+        done = ledger.record_stage(lake, "run", "embed", "d", 10, 5, 2.0, 1000, image_count=4)
+        assert done.row_count == expected
+    columns = "flow_run_id stage dataset rows reused seconds bytes images_per_second"
+    assert held(lake, "stage_runs", columns) == [("run", "embed", "d", 10, 5, 2.0, 1000, 2.0)]
+
+
+@pytest.mark.parametrize(("seconds", "images"), [(0.0, 4), (2.0, None)])
+def test_a_rate_that_means_nothing_is_left_out(lake, seconds, images):
+    ledger.record_stage(lake, "run", "train", "d", 1, 0, seconds, image_count=images)
+    assert held(lake, "stage_runs", "images_per_second") == [(None,)]
+
+
+def test_a_class_map_is_recorded_once_in_its_order(lake):
+    for expected in (2, 0):
+        assert ledger.record_class_map(lake, "c", ["s2", "s1"], {"s1": 7}, "run").row_count == expected
+    columns = "class_map_id class_index species_id train_count is_dropped"
+    assert held(lake, "class_maps", columns) == [("c", 0, "s2", 0, False), ("c", 1, "s1", 7, False)]
+
+
+def test_a_retraining_without_a_champion_before_it_is_recorded(lake):
+    row = {
+        "flow_run_id": "run",
+        "dataset": "d",
+        "model": "m",
+        "challenger": "m/1",
+        "metric": "macro_f1",
+        "challenger_score": 0.5,
+        "decision": "first",
+        "reason": "there was no champion",
+    }
+    ledger.record_retrain(lake, row)
+    assert held(lake, "retrain_decisions", "champion champion_score challenger") == [(None, None, "m/1")]
+    with pytest.raises(RowsRefusedError, match="reason is null"):
+        ledger.record_retrain(lake, {**row, "flow_run_id": "another", "reason": None})
