@@ -23,7 +23,7 @@ class RetrainReport(BaseModel):
 
     dataset: str
     model: str
-    decision: str  # first, promoted, refused, or nothing-new
+    decision: str  # first, promoted, refused, or nothing new
     reason: str
     champion: str
     challenger: str | None
@@ -133,7 +133,7 @@ def _nothing_new(dataset: str, registry: "Registry", candidate: "Version") -> Re
     return RetrainReport(
         dataset=dataset,
         model=candidate.name,
-        decision="nothing-new",
+        decision="nothing new",
         reason=f"{candidate.model_version} was trained on exactly this{judged}",
         champion=champion.model_version,
         challenger=None,

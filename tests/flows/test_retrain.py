@@ -62,7 +62,7 @@ def test_the_first_version_is_champion_and_a_better_one_takes_its_place(poor, fl
     assert [row["decision"] for row in content(poor, "retrain_decisions")] == ["promoted"]
 
     again = retrain.fn("plants", "flora", home=poor)
-    assert (again.decision, again.committed) == ("nothing-new", False)
+    assert (again.decision, again.committed) == ("nothing new", False)
     assert len(content(poor, "retrain_decisions")) == 1
 
 
@@ -84,7 +84,7 @@ def test_a_worse_challenger_is_refused_with_the_reason(home, flora, backbone, tm
     assert champion(home).number == 1
     assert evaluate.fn("plants", "flora@challenger", home=home).model_version == "flora/2"
     again = retrain.fn("plants", "flora", home=home)
-    assert again.decision == "nothing-new"
+    assert again.decision == "nothing new"
     assert "refused" in again.reason
 
 

@@ -12,10 +12,11 @@ _WHEN_AND_BY_WHOM = {"ingested_at", "labelled_at", "recorded_at", "first_seen_at
 
 
 def take_in(lake: Lake, dataset: str, source: Source, items_in_shard: int = 100) -> intake.Count:
-    """Take in a source shard by shard."""
+    """Take in a source shard by shard, into tables that are there."""
     total = intake.Count()
-    tables.create_missing(lake)
-    known = intake.known(lake, dataset)
+    # Five questions are spared where the tables were only just created.
+    is_new = not any(snapshot.version for snapshot in tables.latest(lake, *_TABLES))
+    known = intake.Known({}, set(), {}, set(), set()) if is_new else intake.known(lake, dataset)
     for shard in intake.shards(source, items_in_shard):
         total += intake.write_shard(lake, dataset, source.uri, shard, known, "run", threads=2)
     return total

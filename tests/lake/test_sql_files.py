@@ -14,6 +14,12 @@ FRAMES = {"answers", "current_labels", "found", "scope", "tags", "truth"}
 each_question = pytest.mark.parametrize("file", QUESTIONS, ids=lambda file: file.stem)
 
 
+@pytest.fixture(scope="module")
+def engine():
+    with duckdb.connect() as connection:
+        yield connection
+
+
 def header(file: Path) -> list[str]:
     return file.read_text().splitlines()[:4]
 
@@ -50,9 +56,8 @@ def test_a_question_begins_with_four_lines(file):
 
 
 @each_question
-def test_the_tables_it_names_are_those_it_reads(file):
-    with duckdb.connect() as engine:
-        read = engine.get_table_names(without_params(body(file)))
+def test_the_tables_it_names_are_those_it_reads(engine, file):
+    read = engine.get_table_names(without_params(body(file)))
     assert listed(header(file)[2], "tables") == read
     assert read <= TABLES.keys() | FRAMES
 
@@ -73,9 +78,8 @@ def test_its_keywords_are_lower_case(file):
 
 
 @each_question
-def test_it_is_one_select_and_ends_with_a_line(file):
-    with duckdb.connect() as engine:
-        kinds = [statement.type for statement in engine.extract_statements(file.read_text())]
+def test_it_is_one_select_and_ends_with_a_line(engine, file):
+    kinds = [statement.type for statement in engine.extract_statements(file.read_text())]
     assert kinds == [duckdb.StatementType.SELECT]
     assert file.read_text().endswith("\n")
 

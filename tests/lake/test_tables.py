@@ -157,7 +157,7 @@ def test_processes_that_append_overlapping_rows_at_once_leave_each_key_once(lake
     assert sum(int(Path(file).read_text()) for file in told) == 60
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sets(st.integers(0, 9).map("s{}".format), min_size=1), max_size=5))
 def test_any_appends_leave_each_key_once(tmp_path_factory, batches):
     lake = Lake(str(tmp_path_factory.mktemp("any")))

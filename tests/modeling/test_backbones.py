@@ -42,7 +42,8 @@ NO_VISION_TRANSFORMER_OF_ONE_IMAGE = {
     "patches without CLS": lambda: SwinModel(
         SwinConfig(image_size=28, patch_size=2, embed_dim=8, depths=[1, 1], num_heads=[1, 1])
     ),
-    "feature maps": lambda: ConvNextModel(ConvNextConfig(hidden_sizes=[8, 8], depths=[1, 1], num_stages=2)),
+    # As many channels as there would be tokens, by accident.
+    "feature maps": lambda: ConvNextModel(ConvNextConfig(hidden_sizes=[8, 50], depths=[1, 1], num_stages=2)),
     "words beside the image": lambda: CLIPModel(
         CLIPConfig(text_config=SMALL | {"intermediate_size": 16, "vocab_size": 9}, vision_config=TINY)
     ),

@@ -10,6 +10,7 @@ from transformers import Dinov2Config, Dinov2Model
 from modeling import backbones
 from modeling.backbones import POOLINGS, Backbone
 from modeling.embedding import EmbeddedTiles, EncodedImage, embed
+from modeling.preprocess import Pixels
 from modeling.tiling import Grid
 
 WHOLE = Grid(1, 1)
@@ -33,7 +34,7 @@ def one_by_one(backbone: Backbone) -> dict[tuple[str, int], np.ndarray]:
     return vectors_of(embed(PHOTOGRAPHS, backbone, Grid(1, 2), batch_size=1, threads=1))
 
 
-@pytest.mark.parametrize(("batch_size", "threads"), [(3, 1), (4, 4), (64, 2)])
+@pytest.mark.parametrize(("batch_size", "threads"), [(3, 1), (7, 4), (64, 2)])
 def test_vectors_do_not_depend_on_batches_or_threads(
     backbone: Backbone, one_by_one: dict[tuple[str, int], np.ndarray], batch_size: int, threads: int
 ):
@@ -107,12 +108,14 @@ def test_a_photograph_with_a_vector_that_is_not_finite_is_set_aside_whole(saved:
     photographs = [
         EncodedImage("first", plain("black")),
         EncodedImage("half", plain("black", "white")),
+        EncodedImage("bad", b""),
         EncodedImage("last", plain("black")),
     ]
     embedded = embed(photographs, overflowing, Grid(1, 2))
     assert embedded.image_ids == ["first", "first", "last", "last"]
     assert [tile.index for tile in embedded.tiles] == [0, 1, 0, 1]
-    assert embedded.failures == {"half": "the embedding holds NaN or infinity"}
+    assert set(embedded.failures) == {"half", "bad"}
+    assert embedded.failures["half"] == "the embedding holds NaN or infinity"
     for vectors in embedded.vectors.values():
         assert vectors.shape == (4, 16)
         assert np.isfinite(vectors).all()
@@ -139,9 +142,25 @@ def test_photographs_are_not_read_far_ahead_of_the_network(backbone: Backbone):
             read.append(str(position))
             yield EncodedImage(str(position), plain("red"))
 
-    embed(many(), backbone, WHOLE, threads=2, on_image=lambda count: ahead.append(len(read) - len(ahead)))
+    embedded = embed(many(), backbone, WHOLE, threads=2, on_image=lambda count: ahead.append(len(read) - len(ahead)))
+    assert embedded.image_ids == read
     assert len(read) == 24
     assert max(ahead) <= 10
+
+
+def test_no_pass_of_the_network_holds_more_tiles_than_were_asked_for(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+):
+    sizes: list[int] = []
+    forward = backbone.embed
+
+    def counted(pixels: Pixels) -> dict[str, np.ndarray]:
+        sizes.append(len(pixels))
+        return forward(pixels)
+
+    monkeypatch.setattr(backbone, "embed", counted)
+    embed(PHOTOGRAPHS[:2], backbone, Grid(1, 7), batch_size=4)
+    assert sizes == [4, 4, 4, 2]
 
 
 def test_an_upright_photograph_has_the_vectors_of_the_same_photograph_lying(backbone: Backbone):

@@ -13,3 +13,4 @@ select
 from image_records
 where dataset = $dataset
 group by observation_id
+order by observation_id

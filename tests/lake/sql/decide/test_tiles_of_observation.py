@@ -33,4 +33,5 @@ def test_tiles_of_another_key_scheme_image_or_model_are_not_shown():
     assert tiles([("k", "i2", "grid-1x2", *place)], [mine]) == []
     assert tiles([("k", "i1", "whole", *place)], [mine]) == []
     assert tiles([("k", "i1", "grid-1x2", *place)], [("m/2", *mine[1:])]) == []
+    assert tiles([("k", "i1", "grid-1x2", *place)], [("m/1", "i1", "whole", *mine[3:])]) == []
     assert len(tiles([("k", "i1", "grid-1x2", *place)], [mine])) == 1

@@ -1,3 +1,5 @@
+import random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,9 +40,18 @@ truths = st.dictionaries(observations, st.sets(st.sampled_from(SPECIES), min_siz
 answers_given = st.dictionaries(observations, st.sets(st.sampled_from(SPECIES)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(truths, answers_given)
 def test_the_metrics_are_those_of_scikit_learn(truth, answers):
+    assert metrics(truth, answers) == pytest.approx(reference(truth, answers), abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_metrics_of_many_observations_are_those_of_scikit_learn(seed):
+    chance = random.Random(seed)
+    truth = {f"q{number}": set(chance.sample(SPECIES, chance.randrange(1, 5))) for number in range(100)}
+    answers = {one: set(chance.sample(SPECIES, chance.randrange(6))) for one in truth}
+    answers |= {one: set(truth[one]) for one in truth if chance.random() < 0.3}
     assert metrics(truth, answers) == pytest.approx(reference(truth, answers), abs=1e-9)
 
 

@@ -1,3 +1,5 @@
+import random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -50,9 +52,19 @@ truths = st.dictionaries(observations, st.sampled_from(SPECIES), min_size=1)
 answers_given = st.dictionaries(observations, st.lists(st.sampled_from(SPECIES), unique=True, max_size=7))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(truths, answers_given)
 def test_the_metrics_are_those_of_scikit_learn(truth, answers):
+    assert metrics(truth, answers) == pytest.approx(reference(truth, answers), abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_metrics_of_many_observations_are_those_of_scikit_learn(seed):
+    chance = random.Random(seed)
+    # Some species are common and some rare, some answers right and some missing.
+    truth = {f"o{number}": SPECIES[min(chance.randrange(9), chance.randrange(9))] for number in range(200)}
+    answers = {one: chance.sample(SPECIES, chance.randrange(8)) for one in truth}
+    answers |= {one: [truth[one]] for one in truth if chance.random() < 0.4}
     assert metrics(truth, answers) == pytest.approx(reference(truth, answers), abs=1e-9)
 
 

@@ -91,9 +91,9 @@ def test_an_observation_of_several_species_has_one_place():
     assert len(assigned([("o1", "s1"), ("o1", "s2")])) == 1
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
-    st.lists(st.lists(st.sampled_from("abc"), max_size=7), min_size=1, max_size=4),
+    st.lists(st.lists(st.sampled_from("abc"), max_size=7), min_size=1, max_size=3),
     st.sampled_from([0.1, 0.2, 0.25, 0.5]),
 )
 def test_however_the_data_grow_the_share_of_val_is_kept_and_no_species_is_only_in_val(batches, fraction):
