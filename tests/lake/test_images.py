@@ -56,6 +56,19 @@ def test_a_file_without_bytes_is_empty():
     assert examine(b"").kind == "empty"
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        picture(1, "PNG").replace(b"IDAT", b"\x80DAT"),
+        picture(1, "WEBP", orientation=6).replace(b"MM\x00*", b"MM3*"),
+    ],
+    ids=["a chunk of no name", "an orientation that cannot be read"],
+)
+def test_whatever_a_decoder_raises_is_a_refusal(content):
+    # both raise a SyntaxError
+    assert examine(content).kind == "unreadable"
+
+
 def test_a_program_is_not_run_to_see_what_it_draws():
     postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n"
     assert examine(postscript) == Refusal("unreadable", "not an image: the file begins with b'%!PS-Adobe-3.0 E'")

@@ -1,4 +1,5 @@
 import json
+import tempfile
 from pathlib import Path
 
 import duckdb
@@ -74,15 +75,16 @@ def test_an_empty_snapshot_gives_typed_columns(lake):
     assert [str(kind) for kind in typed.schema.types] == ["list<l: float>", "timestamp[us, tz=UTC]", "double"]
 
 
-def test_the_partition_key_007_stays_text(lake):
+@pytest.mark.parametrize("key", ["007", "7", "1e5", "2026-01-01"])
+def test_a_partition_key_stays_the_text_that_it_was(lake, key):
     tables.append(lake, "image_records", filled("image_records", "dataset image_name image_id", ("d", "a.jpg", "i1")))
-    vectors = filled("embeddings", "embedding_key image_id scheme_id cls", ("007", "i1", "whole", [0.5, -1.5]))
+    vectors = filled("embeddings", "embedding_key image_id scheme_id cls", (key, "i1", "whole", [0.5, -1.5]))
     tables.append(lake, "embeddings", vectors)
-    tables.append(lake, "embedding_specs", filled("embedding_specs", "embedding_key", ("007",)))
+    tables.append(lake, "embedding_specs", filled("embedding_specs", "embedding_key", (key,)))
     snapshots = tables.latest(lake, "image_records", "embeddings", "embedding_specs")
     found = query.answer(lake, "training/embedding_keys", snapshots, dataset="d", scheme_id="whole")
-    assert rows(found, "embedding_key image_count") == [("007", 1)]
-    assert rows(query.ask(lake, "select embedding_key, cls from embeddings")) == [("007", [0.5, -1.5])]
+    assert rows(found, "embedding_key image_count") == [(key, 1)]
+    assert rows(query.ask(lake, "select embedding_key, cls from embeddings")) == [(key, [0.5, -1.5])]
 
 
 def test_a_check_without_offenders_is_silent_and_one_with_them_shows_the_first(lake):
@@ -184,6 +186,12 @@ def test_a_question_larger_than_memory_spills(stocked, monkeypatch):
     connect = duckdb.connect
     monkeypatch.setattr(duckdb, "connect", lambda config: connect(config={**config, **little}))
     assert rows(query.ask(stocked, sort)) == [("x" * 90 + "999999",)]
+
+
+def test_what_is_spilled_lies_in_a_folder_of_its_own_and_is_gone_afterwards(stocked):
+    ((place,),) = rows(query.ask(stocked, "select current_setting('temp_directory')"))
+    assert Path(place).parent == Path(tempfile.gettempdir())
+    assert not Path(place).exists()
 
 
 def test_a_lost_data_file_is_an_error_of_the_question(lake):

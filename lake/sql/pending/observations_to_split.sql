@@ -60,7 +60,7 @@ numbered as (
 select
     waiting.observation_id,
     case
-        -- the small number keeps 0.1 * 30 from falling below 3
+        -- the small number keeps 0.29 * 100 from falling below 29
         when
             floor(numbered.position * $val_fraction + 1e-9)
             > floor((numbered.position - 1) * $val_fraction + 1e-9)

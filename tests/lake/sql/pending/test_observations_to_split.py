@@ -39,9 +39,17 @@ def test_the_share_is_drawn_into_val():
     assert sides(assigned(many("s1", 10), val_fraction=0.2)) == ["train"] * 8 + ["val"] * 2
 
 
-@pytest.mark.parametrize("fraction", [0.1, 0.2, 0.3])
-def test_the_share_of_thirty_is_whole(fraction):
-    assert sides(assigned(many("s1", 30), val_fraction=fraction)).count("val") == round(30 * fraction)
+@pytest.mark.parametrize("percent", [7, 10, 29, 50])
+def test_the_share_of_a_hundred_is_whole(percent):
+    assert sides(assigned(many("s1", 100), val_fraction=percent / 100)).count("val") == percent
+
+
+def test_the_share_is_kept_however_few_come_at_a_time():
+    splits = []
+    for count in (4, 8, 12, 16, 20):
+        places = assigned(many("s1", count), splits=splits, val_fraction=0.2)
+        splits += [("p", one, split, reason) for one, (split, reason) in places.items()]
+    assert [split for _, _, split, _ in splits].count("val") == 4
 
 
 def test_each_species_gives_its_share():
