@@ -1,9 +1,11 @@
 """Any question over the tables, answered for people or as JSON."""
 
+from collections import Counter
 from typing import Any
 
 from pydantic import BaseModel
 from rich.table import Table as Grid
+from rich.text import Text
 
 from flows.settings import Settings
 from lake import query
@@ -12,7 +14,7 @@ _SHOWN = 50  # rows in a terminal; JSON holds all
 
 
 class Answer(BaseModel):
-    """The rows of an answer."""
+    """The rows of an answer. Columns of one name are told apart by a number."""
 
     columns: list[str]
     rows: list[dict[str, Any]]
@@ -31,17 +33,23 @@ def ask(place: Settings, question: str) -> Answer:
         QuestionError: If the engine refuses it.
     """
     found = query.ask(place.lake, question)
-    rows = [{key: _plain(value) for key, value in row.items()} for row in found.to_pylist()]
-    return Answer(columns=found.column_names, rows=rows)
+    seen: Counter[str] = Counter()
+    columns = []
+    for name in found.column_names:
+        seen[name] += 1
+        columns.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    rows = found.rename_columns(columns).to_pylist()
+    return Answer(columns=columns, rows=[{key: _plain(value) for key, value in row.items()} for row in rows])
 
 
 def grid(columns: list[str], rows: list[dict[str, Any]]) -> Grid:
     """Return rows as a table for a terminal."""
     drawn = Grid(box=None, pad_edge=False)
     for column in columns:
-        drawn.add_column(column, overflow="fold")
+        drawn.add_column(Text(column), overflow="fold")
     for row in rows:
-        drawn.add_row(*(_text(row[column]) for column in columns))
+        # As text: what stands in a table is no markup.
+        drawn.add_row(*(Text(_text(row[column])) for column in columns))
     return drawn
 
 
@@ -58,4 +66,10 @@ def _text(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     """Return a value that JSON knows; bytes are named by their length."""
-    return f"<{len(value)} bytes>" if isinstance(value, bytes) else value
+    if isinstance(value, bytes):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value

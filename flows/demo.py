@@ -1,5 +1,7 @@
 """Everything at once on a flora that is drawn on the spot: no network, no data, no weights."""
 
+import shutil
+import sys
 from pathlib import Path
 
 from prefect import flow
@@ -34,6 +36,8 @@ class DemoReport(BaseModel):
 
     def lines(self) -> list[str]:
         """The report for people."""
+        # Where the environment is not activated, its commands are not on the path.
+        bin_ = "" if shutil.which("taxalake") else f"{Path(sys.executable).parent}/"
         return [
             "",
             UNTRAINED,
@@ -43,10 +47,10 @@ class DemoReport(BaseModel):
             *_scores("quadrats", self.quadrats, ("macro_f1_per_observation", "micro_f1")),
             "",
             f"the picture    {self.picture}",
-            f"the tables     taxalake status --home {self.home}",
-            f'any question   taxalake sql --home {self.home} "select metric, value from evaluations"',
-            f"the flow runs  PREFECT_HOME={self.home}/prefect prefect server start",
-            f"the models     mlflow ui --backend-store-uri sqlite:///{self.home}/mlflow.db",
+            f"the tables     {bin_}taxalake status --home {self.home}",
+            f'any question   {bin_}taxalake sql --home {self.home} "select metric, value from evaluations"',
+            f"the flow runs  PREFECT_HOME={self.home}/prefect {bin_}prefect server start",
+            f"the models     {bin_}mlflow ui --backend-store-uri sqlite:///{self.home}/mlflow.db",
         ]
 
 
@@ -117,7 +121,7 @@ def _picture(place: settings.Settings, scored: EvaluateReport) -> Path:
         FIRST,
         version.tags["embedding_key"],
         TILING,
-        scored.model_version,
+        version.recorded_as,
     )
     return draw_quadrat(
         shown.content,

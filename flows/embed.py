@@ -9,22 +9,23 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel
 
 from flows import settings
-from flows.orchestration import Clock, flow_run_id, progress, run_subflow, run_task, told
+from flows.orchestration import Clock, flow_run_id, progress, run_task, say, told
 from lake import embeddings, ledger, tables
 from lake.embeddings import PendingImage
 from modeling import backbones, embedding
-from modeling.backbones import Backbone, EmbeddingSpec
+from modeling.backbones import Backbone, BackboneFiles, EmbeddingSpec
 from modeling.tiling import Grid, parse
 
 
 class EmbedReport(BaseModel):
-    """What became of the images of a data set: images = embedded + reused + set aside."""
+    """What became of the images of a data set. ``set_aside`` are those that failed now."""
 
     dataset: str
     embedding_key: str
     backbone: str
     dtype: str
     scheme_id: str
+    images: int
     embedded: int
     reused: int
     set_aside: int
@@ -37,8 +38,8 @@ class EmbedReport(BaseModel):
         """The report for people."""
         if not self.committed:
             return [
-                f"{self.dataset}: nothing new to embed at {self.scheme_id} ({self.reused} images have their vectors); "
-                f"no backbone was loaded"
+                f"{self.dataset}: nothing new to embed at {self.scheme_id} ({self.reused} of {self.images} images have "
+                f"their vectors); no backbone was loaded"
             ]
         speed = f", {self.images_per_second:.0f} images/s" if self.images_per_second else ""
         return [
@@ -72,7 +73,7 @@ def embed_shard(
     encoded = (embedding.EncodedImage(image_id, data) for image_id, data in content.items())
     made = embedding.embed(encoded, backbone, scheme, place.batch_size, place.threads, on_image)
     if made.failures:
-        embeddings.set_aside(lake, dataset, made.failures, images, run_id)
+        embeddings.set_aside(lake, dataset, backbone.spec.key, scheme.scheme_id, made.failures, images, run_id)
     columns: dict[str, Sequence[object]] = {
         "image_id": made.image_ids,
         "tile_index": [tile.index for tile in made.tiles],
@@ -96,7 +97,6 @@ def embed(
     backbone: str | None = None,
     tiling: str | None = None,
     dtype: str | None = None,
-    embedding_key: str | None = None,
     home: Path | None = None,
 ) -> EmbedReport:
     """Embed what is pending of a data set.
@@ -106,65 +106,100 @@ def embed(
         backbone: Hub name or folder.
         tiling: whole or grid-RxC.
         dtype: float32, bfloat16 or auto.
-        embedding_key: What the vectors have to be; a backbone that makes others is refused.
         home: The place's home.
     """
     place = settings.load(home=home, backbone=backbone, tiling=tiling, dtype=dtype)
-    clock, run_id, lake = Clock(), flow_run_id(), place.lake
-    image_count = embeddings.require_dataset(lake, dataset)
-    scheme = parse(place.tiling)
+    embeddings.require_dataset(place.lake, dataset)
     files = backbones.find(place.backbone)
     spec = EmbeddingSpec(files.weights_hash, files.preprocessing, backbones.resolve_dtype(place.dtype, place.device))
-    backbones.require_key(spec, embedding_key, place.backbone)
-    known_on = tables.latest(lake, "embeddings")[0]
-    pending = embeddings.pending(lake, dataset, spec.key, scheme.scheme_id)
+    pending = embeddings.pending(place.lake, dataset, spec.key, place.tiling)
+    report = embed_pending(place, dataset, files, spec, pending, flow_run_id())
+    embeddings.check_all_embedded(place.lake, dataset, spec.key, place.tiling)
+    return told(report)
+
+
+def ensure_embedded(
+    place: settings.Settings,
+    dataset: str,
+    embedding_key: str,
+    backbone: str,
+    dtype: str,
+    run_id: str,
+    among: list[str] | None = None,
+) -> None:
+    """Embed what a later stage needs, under a key that it already knows.
+
+    The backbone is not even looked for when every image that matters has its vectors.
+
+    Args:
+        place: Settings: home and tiling.
+        dataset: The data set.
+        embedding_key: What the vectors have to be; a backbone that makes others is refused.
+        backbone: Hub name or folder.
+        dtype: The number type of the key.
+        run_id: The flow run that writes.
+        among: The observations that matter; all by default.
+    """
+    pending = embeddings.pending(place.lake, dataset, embedding_key, place.tiling, among)
+    if not pending:
+        return
+    files = backbones.find(backbone)
+    spec = EmbeddingSpec(files.weights_hash, files.preprocessing, dtype)
+    backbones.require_key(spec, embedding_key, backbone)
+    for line in embed_pending(place, dataset, files, spec, pending, run_id).lines():
+        say(line)
+
+
+def embed_pending(
+    place: settings.Settings,
+    dataset: str,
+    files: BackboneFiles,
+    spec: EmbeddingSpec,
+    pending: list[PendingImage],
+    run_id: str,
+) -> EmbedReport:
+    """Load the backbone, if there is anything pending, and embed shard by shard."""
+    clock, lake, scheme = Clock(), place.lake, parse(place.tiling)
+    (known_on,) = tables.latest(lake, "embeddings")
+    image_count = embeddings.require_dataset(lake, dataset)
+    reused = embeddings.embedded_count(lake, dataset, spec.key, scheme.scheme_id)
     shards: list[_Shard] = []
     if pending:
         network = Backbone(files, spec.dtype, place.device)
-        row = {
-            "embedding_key": spec.key,
-            "backbone": files.name,
-            "weights_hash": files.weights_hash,
-            "dimension": network.dimension,
-            "spec": spec.json,
-        }
-        embeddings.append_spec(lake, row, run_id)
+        embeddings.append_spec(
+            lake,
+            {
+                "embedding_key": spec.key,
+                "backbone": files.name,
+                "weights_hash": files.weights_hash,
+                "dimension": network.dimension,
+                "spec": spec.json,
+            },
+            run_id,
+        )
         size = max(1, place.embed_shard_tiles // (scheme.rows * scheme.cols))
         with progress(f"embed {dataset} at {scheme.scheme_id}", len(pending), "images") as advance:
-            for start in range(0, len(pending), size):
-                images = pending[start : start + size]
+            for images in embeddings.shards(pending, size):
                 shard, known_on = run_task(
                     embed_task, place, dataset, network, scheme, images, known_on, run_id, advance
                 )
                 shards.append(shard)
-        set_aside = sum(shard.set_aside for shard in shards)
-        size_read = sum(shard.byte_count for shard in shards)
-        embedded = len(pending) - set_aside
-        reused = image_count - len(pending)
-        ledger.record_stage(lake, run_id, "embed", dataset, embedded, reused, clock.seconds, size_read, embedded)
-    embeddings.check_all_embedded(lake, dataset, spec.key, scheme.scheme_id)
-    report = EmbedReport(
+    embedded = len(pending) - sum(shard.set_aside for shard in shards)
+    if pending:
+        read = sum(shard.byte_count for shard in shards)
+        ledger.record_stage(lake, run_id, "embed", dataset, embedded, reused, clock.seconds, read, embedded)
+    return EmbedReport(
         dataset=dataset,
         embedding_key=spec.key,
         backbone=files.name,
         dtype=spec.dtype,
         scheme_id=scheme.scheme_id,
-        embedded=len(pending) - sum(shard.set_aside for shard in shards),
-        reused=image_count - len(pending),
+        images=image_count,
+        embedded=embedded,
+        reused=reused,
         set_aside=sum(shard.set_aside for shard in shards),
         tiles=sum(shard.tile_count for shard in shards),
-        images_per_second=len(pending) / clock.seconds if pending else None,
+        images_per_second=embedded / clock.seconds if pending else None,
         snapshots={snapshot.table: snapshot.version for snapshot in tables.latest(lake, "images", "embeddings")},
         committed=bool(pending),
     )
-    return told(report)
-
-
-def ensure_embedded(
-    place: settings.Settings, dataset: str, embedding_key: str, backbone: str, scheme_id: str, dtype: str
-) -> None:
-    """Embed what a later stage needs, under a key that it already knows. The backbone is not even looked for when
-    every image has its vectors.
-    """
-    if embeddings.pending(place.lake, dataset, embedding_key, scheme_id):
-        run_subflow(embed, dataset, backbone, scheme_id, dtype, embedding_key, place.home)

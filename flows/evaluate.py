@@ -9,6 +9,7 @@ from flows import settings
 from flows.orchestration import Clock, flow_run_id, told
 from flows.predict import predict_tiles, rule_of
 from lake import decisions, embeddings, ledger
+from lake.labels import SplitRecipe
 
 
 class EvaluateReport(BaseModel):
@@ -34,7 +35,7 @@ class EvaluateReport(BaseModel):
             for metric, value in self.metrics.items()
         )
         what = "every labelled observation" if self.split == "all" else f"the {self.split} split"
-        again = "" if self.committed else " (scored before, nothing new)"
+        again = "" if self.committed else " (scored before, nothing new, no backbone was loaded)"
         return [
             f"{self.model_version} on {what} of {self.dataset}, {self.observations} observations at "
             f"{self.scheme_id}{again}: {scores}"
@@ -52,6 +53,7 @@ def evaluate(
     allow_empty: bool | None = None,
     backbone: str | None = None,
     home: Path | None = None,
+    split_id: str | None = None,
 ) -> EvaluateReport:
     """Score a model on the test split of a data set, on val where it has no test, on everything where it has neither.
 
@@ -65,6 +67,7 @@ def evaluate(
         allow_empty: Whether a quadrat may be answered with no species.
         backbone: Where the model's backbone is now, if not where it was in training.
         home: The place's home.
+        split_id: Whose held-out observations are scored; by default that of the model's training.
     """
     from modeling.registry import Registry
 
@@ -75,17 +78,19 @@ def evaluate(
     registry = Registry(place.registry_uri, place.artifacts)
     version = registry.find(model)
     embeddings.require_dataset(lake, dataset)
-    scope = decisions.scored_scope(lake, dataset, version.tags["split_id"])
+    # The split that the model respected in training; that of another data set says nothing of this one.
+    own = version.tags["split_id"] if version.tags["dataset"] == dataset else None
+    asked = split_id or own or SplitRecipe(place.val_fraction, place.seed).split_id(dataset)
+    scope = decisions.scored_scope(lake, dataset, asked)
     predicted = predict_tiles(place, registry, version, scope, backbone, run_id)
     rule = rule_of(place, dataset, species)
-    decision = decisions.decide(lake, scope, place.tiling, version.model_version, rule, run_id)
-    scores = decisions.evaluate(
-        lake, scope, decision, rule, version.model_version, int(version.tags["species"]), run_id
-    )
+    decision = decisions.decide(lake, scope, place.tiling, version.recorded_as, rule, run_id)
+    scores = decisions.evaluate(lake, scope, decision, rule, version.recorded_as, int(version.tags["species"]), run_id)
     committed = bool(predicted) or decision.committed or scores.committed
+    prefix = f"{dataset}.{scope.split}.{place.tiling}"
+    # Also when nothing was committed: a run that was killed in between has left them out.
+    registry.log_metrics(version, {f"{prefix}.{key}": value for key, value in scores.metrics.items()})
     if committed:
-        prefix = f"{dataset}.{scope.split}"
-        registry.log_metrics(version, {f"{prefix}.{key}": value for key, value in scores.metrics.items()})
         ledger.record_stage(lake, run_id, "evaluate", dataset, len(scores.metrics), 0, clock.seconds)
     report = EvaluateReport(
         dataset=dataset,

@@ -86,7 +86,7 @@ def identify(
     rows = served.predict([str(path) for path in images], params={"tiling": place.tiling, "top_k": place.tile_top_k})
     good, bad = rows[rows["error"].isna()], rows[rows["error"].notna()]
     owners = ["0" if together else str(position) for position in range(len(images))]
-    answers = _decide(good, owners, place.tiling, version.model_version, rule)
+    answers = _decide(good, owners, place.tiling, version.recorded_as, rule)
     names = dict(zip(good["species_id"], good["scientific_name"], strict=True))
     return IdentifyReport(
         model_version=version.model_version,

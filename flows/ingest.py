@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from flows import settings
 from flows.orchestration import Clock, flow_run_id, progress, run_task, told
 from lake import intake, ledger, query, tables
-from lake.sources import Source
+from lake.errors import CheckFailedError
+from lake.sources import Source, SourceIssue, SourceRecord
 from lake.sources.folder import FolderSource
 from lake.sources.table import TableSource
 
@@ -104,17 +105,18 @@ def ingest_table(
 
 def _ingest(source: Source, dataset: str, place: settings.Settings) -> IngestReport:
     """Plan, write shard by shard, and hold the tables against the source."""
+    settings.require_name(dataset, "data set")
     clock, run_id, lake = Clock(), flow_run_id(), place.lake
     items = list(source)
     tables.create_missing(lake)
-    held = intake.known(lake, dataset)
+    held = intake.known(lake, dataset, source.uri)
     total = intake.Count()
     with progress(f"ingest {dataset}", len(items), "images") as advance:
         for shard in intake.shards(items, place.ingest_shard_images):
             total += run_task(
                 write_shard, lake, dataset, source.uri, shard, held, run_id, place.threads, on_read=advance
             )
-    _check(lake, dataset, [item.image_name for item in items])
+    _check(lake, dataset, items, total)
     if total.committed:
         ledger.record_stage(
             lake,
@@ -141,9 +143,19 @@ def _ingest(source: Source, dataset: str, place: settings.Settings) -> IngestRep
     return told(report)
 
 
-def _check(lake: tables.Lake, dataset: str, names: list[str]) -> None:
-    """Hold the tables against what was found: every name is on record or set aside, every record has its image."""
-    found = {"found": pa.table({"image_name": pa.array(names, pa.string())})}
+def _check(lake: tables.Lake, dataset: str, items: list[SourceRecord | SourceIssue], total: intake.Count) -> None:
+    """Hold counts and tables against what was found: every name is on record or set aside, every record has its image.
+
+    Raises:
+        CheckFailedError: If something was lost on the way.
+    """
+    rows = sum(item.row_count if isinstance(item, SourceIssue) else 1 for item in items)
+    if total.found != rows:
+        raise CheckFailedError(
+            f"the source of {dataset!r} held {rows} rows and files, and {total.found} are accounted for"
+        )
+    names = pa.array([item.image_name for item in items], pa.string())
+    found = {"found": pa.table({"image_name": names})}
     records, images, issues = tables.latest(lake, "image_records", "images", "ingest_issues")
     query.check(lake, "every_found_name_is_kept_or_set_aside", [records, issues], found, dataset=dataset)
     query.check(lake, "every_record_has_its_image", [records, images], dataset=dataset)

@@ -5,12 +5,15 @@ runs; where none is, the same function runs at once, as a plain one.
 """
 
 import logging
+import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
@@ -109,6 +112,14 @@ def flow_run_id() -> str:
     if context is not None and context.flow_run is not None:
         return str(context.flow_run.id)
     return str(uuid.uuid4())
+
+
+def code_version() -> str:
+    """Return the commit that runs, where the code lies in a checkout, else the installed version."""
+    done = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() if done.returncode == 0 else f"taxalake {version('taxalake')}"
 
 
 def say(message: str) -> None:

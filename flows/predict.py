@@ -37,7 +37,10 @@ class PredictReport(BaseModel):
     def lines(self) -> list[str]:
         """The report for people."""
         if not self.committed:
-            return [f"{self.model_version} has answered all of {self.dataset} at {self.scheme_id}: nothing new"]
+            return [
+                f"{self.model_version} has answered all of {self.dataset} at {self.scheme_id}: nothing new, "
+                f"no backbone was loaded"
+            ]
         return [
             f"{self.model_version}: {self.observations} observations of {self.dataset} at {self.scheme_id}, "
             f"{self.mean_species:.2f} species each ({self.images_predicted} images predicted, "
@@ -114,7 +117,7 @@ def predict(
     scope = decisions.whole_scope(lake, dataset)
     predicted = predict_tiles(place, registry, version, scope, backbone, run_id)
     rule = rule_of(place, dataset, species)
-    decision = decisions.decide(lake, scope, place.tiling, version.model_version, rule, run_id)
+    decision = decisions.decide(lake, scope, place.tiling, version.recorded_as, rule, run_id)
     answers = sum(decision.answers["is_answer"].to_pylist())
     committed = decision.committed or predicted > 0
     if committed:
@@ -148,11 +151,12 @@ def predict_tiles(
     lake, key, scheme_id = place.lake, version.tags["embedding_key"], place.tiling
     head = registry.head(version)
     head.class_map.require(version.tags["class_map_id"], f"the registered version {version.model_version}")
-    ensure_embedded(place, scope.dataset, key, backbone or head.backbone, scheme_id, head.dtype)
+    among = scope.observations["observation_id"].to_pylist()
+    ensure_embedded(place, scope.dataset, key, backbone or head.backbone, head.dtype, run_id, among)
     (planned_on,) = tables.latest(lake, "tile_predictions")
-    pending = decisions.pending_images(lake, scope, key, scheme_id, version.model_version)
+    pending = decisions.pending_images(lake, scope, key, scheme_id, version.recorded_as)
     constants: dict[str, object] = {
-        "model_version": version.model_version,
+        "model_version": version.recorded_as,
         "scheme_id": scheme_id,
         "class_map_id": head.class_map.class_map_id,
         "flow_run_id": run_id,
@@ -163,7 +167,7 @@ def predict_tiles(
             shard = pending[start : start + size]
             planned_on = run_task(predict_task, place, head, constants, shard, planned_on)
             advance(len(shard))
-    decisions.check_all_predicted(lake, scope, key, scheme_id, version.model_version)
+    decisions.check_all_predicted(lake, scope, key, scheme_id, version.recorded_as)
     return len(pending)
 
 

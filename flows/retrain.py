@@ -59,7 +59,9 @@ def retrain(dataset: str, name: str, backbone: str | None = None, home: Path | N
         # Before it is judged: a run that dies in between leaves a challenger, and the next run judges it.
         if before is not None:
             candidate = registry.set_alias(candidate, CHALLENGER)
-        scores = {version.model_version: _score(place, dataset, version) for version in (before, candidate) if version}
+        split_id = trained.split_id
+        rivals = [version for version in (before, candidate) if version is not None]
+        scores = {version.model_version: _score(place, dataset, version, split_id) for version in rivals}
         verdict = judge(
             None if before is None else scores[before.model_version].metrics,
             scores[candidate.model_version].metrics,
@@ -75,9 +77,9 @@ def _holder(registry: "Registry", name: str, alias: str) -> "Version | None":
     return next((version for version in registry.versions(name) if alias in version.aliases), None)
 
 
-def _score(place: settings.Settings, dataset: str, version: "Version") -> EvaluateReport:
-    """Score a version at whole photographs, as it was trained."""
-    return run_subflow(evaluate, dataset, version.model_version, "whole", home=place.home)
+def _score(place: settings.Settings, dataset: str, version: "Version", split_id: str) -> EvaluateReport:
+    """Score a version at whole photographs, as it was trained, on the one split that both are judged by."""
+    return run_subflow(evaluate, dataset, version.model_version, "whole", home=place.home, split_id=split_id)
 
 
 def _carry_out(

@@ -2,16 +2,19 @@
 
 import difflib
 import os
+import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from lake.tables import Lake
+from modeling.tiling import parse
 
 PREFIX = "TAXALAKE_"
 FILE = "taxalake.toml"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # Variables with the prefix that are not settings: where the tests find photographs and weights.
 _NOT_SETTINGS = frozenset({"TAXALAKE_SHARED"})
 
@@ -39,12 +42,18 @@ class Settings(BaseSettings):
     embed_shard_tiles: int = Field(2048, ge=1, description="tiles in one commit of embeddings")
     predict_shard_images: int = Field(20_000, ge=1, description="images in one commit of predictions")
     tile_top_k: int = Field(20, ge=1, description="species stored for each tile")
-    min_votes: int = Field(2, ge=0, description="tiles that have to agree on a species of a quadrat")
+    min_votes: int = Field(2, ge=1, description="tiles that have to agree on a species of a quadrat")
     min_probability: float = Field(0.0, ge=0, le=1, description="under which a tile does not vote")
     allow_empty: bool = Field(False, description="whether a quadrat may be answered with no species")
     val_fraction: float = Field(0.2, gt=0, le=0.5, description="drawn from train where a source gives no val")
     seed: int = Field(0, description="of splits, weights and shuffling")
     min_gain: float = Field(0.005, description="macro F1 by which a challenger has to be better")
+
+    @field_validator("tiling")
+    @classmethod
+    def _canonical(cls, text: str) -> str:
+        """One scheme has one name: grid-1x1 is the whole image."""
+        return parse(text).scheme_id
 
     @property
     def lake(self) -> Lake:
@@ -100,6 +109,19 @@ def load(**given: Any) -> Settings:
         raise SettingsError(_words(error, home / FILE)) from None
     except ValueError as error:  # tomllib's own, which names the line
         raise SettingsError(f"{home / FILE} cannot be read: {error}") from error
+
+
+def require_name(name: str, what: str) -> str:
+    """Return the name of a data set or model, if it is one that every store takes.
+
+    Raises:
+        SettingsError: If it holds other signs: MLflow would refuse it after the work is done.
+    """
+    if not _NAME.fullmatch(name):
+        raise SettingsError(
+            f"{name!r} is no name for a {what}: letters, digits, '.', '_' and '-' are, a letter or digit first"
+        )
+    return name
 
 
 def _refuse_unknown_variables() -> None:

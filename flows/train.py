@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,12 @@ from pydantic import BaseModel
 
 from flows import settings
 from flows.embed import embed, ensure_embedded
-from flows.orchestration import Clock, flow_run_id, progress, run_subflow, say, told
+from flows.orchestration import Clock, code_version, flow_run_id, progress, run_subflow, say, told
 from lake import embeddings, labels, ledger, tables
 from lake.embeddings import KnownKey
+from lake.errors import LakeError
 from lake.labels import SplitRecipe, TrainingExamples
+from modeling import backbones
 from modeling.class_map import ClassMap
 
 if TYPE_CHECKING:
@@ -70,17 +72,21 @@ def train(dataset: str, name: str, backbone: str | None = None, home: Path | Non
     from modeling import training
     from modeling.registry import CHAMPION, Registry
 
-    place = settings.load(home=home)
+    place = settings.load(home=home, tiling=SCHEME)
+    settings.require_name(name, "model")
     clock, run_id, lake = Clock(), flow_run_id(), place.lake
-    used = _embeddings(place, dataset, backbone)
+    registry = Registry(place.registry_uri, place.artifacts)
+    champion = next((old for old in registry.versions(name) if CHAMPION in old.aliases), None)
+    used = _embeddings(place, dataset, backbone, champion, run_id)
     recipe = SplitRecipe(place.val_fraction, place.seed)
     split_id = recipe.split_id(dataset)
     labels.assign_splits(lake, dataset, recipe, run_id)
     examples = labels.training_examples(lake, dataset, split_id)
+    if examples.several:
+        say(f"left out: {examples.several} observations that hold several species")
     class_map = _class_map(examples)
     fitting = training.Recipe(seed=place.seed)
     key = training.key(examples.digest, class_map.class_map_id, used.embedding_key, POOLINGS, fitting)
-    registry = Registry(place.registry_uri, place.artifacts)
     found = next((old for old in registry.versions(name) if old.tags.get("training_key") == key), None)
     if found is None:
         counts = Counter(
@@ -94,29 +100,46 @@ def train(dataset: str, name: str, backbone: str | None = None, home: Path | Non
             "class_map_id": class_map.class_map_id,
             "split_id": split_id,
             "seed": str(place.seed),
+            "code": code_version(),
             "flow_run_id": run_id,
         }
         version = _fit_and_register(place, dataset, name, used, examples, class_map, fitting, tags, registry)
         ledger.record_stage(lake, run_id, "train", dataset, len(examples.image_ids), 0, clock.seconds)
     else:
         version = found
-    if not any(CHAMPION in old.aliases for old in registry.versions(name)):
+    if champion is None:
         version = registry.set_alias(version, CHAMPION)
     report = _report(dataset, version, found is None)
     return told(report)
 
 
-def _embeddings(place: settings.Settings, dataset: str, backbone: str | None) -> KnownKey:
-    """Return the embeddings to learn from: those that are there, else those of the backbone asked for, made now."""
+def _embeddings(
+    place: settings.Settings, dataset: str, backbone: str | None, champion: "Version | None", run_id: str
+) -> KnownKey:
+    """Return the embeddings to learn from: those that are there, else those of the backbone asked for, made now.
+
+    Among several that are there: those of the weights asked for, else those that the champion learnt from, else the
+    ones with the most and newest vectors.
+    """
     lake = place.lake
     embeddings.require_dataset(lake, dataset)
-    if backbone is None and (known := embeddings.known_keys(lake, dataset, SCHEME)):
+    known = embeddings.known_keys(lake, dataset, SCHEME)
+    if backbone is not None:
+        files = backbones.find(backbone)
+        # Where it is now, not where it was when its first vectors were made.
+        known = [replace(key, backbone=files.name) for key in known if key.weights_hash == files.weights_hash]
+    elif champion is not None:
+        known.sort(key=lambda key: key.embedding_key != champion.tags["embedding_key"])
+    if known:
         used = known[0]
         say(f"learning from the embeddings {used.embedding_key} of {used.backbone}")
-        ensure_embedded(place, dataset, used.embedding_key, used.backbone, SCHEME, used.dtype)
+        ensure_embedded(place, dataset, used.embedding_key, used.backbone, used.dtype, run_id)
         return used
     made = run_subflow(embed, dataset, backbone, SCHEME, home=place.home)
-    return next(key for key in embeddings.known_keys(lake, dataset, SCHEME) if key.embedding_key == made.embedding_key)
+    known = [key for key in embeddings.known_keys(lake, dataset, SCHEME) if key.embedding_key == made.embedding_key]
+    if not known:
+        raise LakeError(f"none of the {made.set_aside} images of {dataset!r} could be embedded: see ingest_issues")
+    return known[0]
 
 
 def _class_map(examples: TrainingExamples) -> ClassMap:

@@ -30,6 +30,8 @@ class DecisionRule:
     def __post_init__(self) -> None:
         if self.species not in {ONE, MANY}:
             raise LakeError(f"an observation holds {ONE!r} species or {MANY!r}, not {self.species!r}")
+        if self.min_votes < 1:
+            raise LakeError(f"a species needs at least one vote to be found, not {self.min_votes}")
         if not 0 <= self.min_probability <= 1:
             raise LakeError(f"a probability lies in 0 to 1, never percent; {self.min_probability} does not")
 
@@ -114,14 +116,15 @@ def scored_scope(lake: Lake, dataset: str, split_id: str) -> Scope:
 def usual_kind(lake: Lake, dataset: str, scheme_id: str) -> str:
     """Say whether observations of a data set hold one species or many.
 
-    The labels know; where there are none, who cuts photographs into tiles looks for several species.
+    The labels know; where there are none, who cuts photographs into tiles looks for several species. A few
+    observations with several species among whole photographs of single organisms are mistakes, not quadrats.
     """
     current = labels.current(lake, dataset)
     most = query.answer(lake, "labels/species_per_observation", frames={"current_labels": current})
-    most_species = most["most_species"][0].as_py()
-    if most_species == 0:
-        return ONE if scheme_id == "whole" else MANY
-    return ONE if most_species == 1 else MANY
+    one, several = most["with_one"][0].as_py(), most["with_several"][0].as_py()
+    if scheme_id == "whole":
+        return ONE if several <= one else MANY
+    return MANY if several or not one else ONE
 
 
 def pending_images(lake: Lake, scope: Scope, embedding_key: str, scheme_id: str, model_version: str) -> list[str]:
@@ -268,18 +271,21 @@ def evaluate(
         species_count: How many species it knows, for the chance level.
         flow_run_id: The flow run that writes.
     """
-    (label_snapshot,) = tables.latest(lake, "labels")
+    label_snapshot, splits = tables.latest(lake, "labels", "splits")
     truth = query.answer(
         None,
-        "evaluate/truth",
+        "evaluate/single_truth" if rule.species == ONE else "evaluate/truth",
         frames={"current_labels": labels.current(lake, scope.dataset, label_snapshot), "scope": scope.observations},
     )
+    scored = len(set(truth["observation_id"].to_pylist()))
+    if not scored:
+        raise LakeError(f"every scored observation of {scope.dataset!r} holds several species: say --species many")
     frames = {"truth": truth, "answers": decision.answers}
     question = "evaluate/single_label_metrics" if rule.species == ONE else "evaluate/multi_label_metrics"
     metrics = _by_metric(query.answer(None, question, frames=frames))
     chance = _by_metric(query.answer(None, "evaluate/chance_level", frames=frames, species_count=species_count))
     evaluation_id = tables.digest([decision.decision_id, tables.digest(truth.to_pylist()), sorted(metrics)])
-    snapshots = (*decision.snapshots, label_snapshot)
+    snapshots = (*decision.snapshots, label_snapshot, splits)
     rows = [
         {
             "evaluation_id": evaluation_id,
@@ -290,7 +296,7 @@ def evaluate(
             "dataset": scope.dataset,
             "split": scope.split,
             "model_version": model_version,
-            "observation_count": scope.observations.num_rows,
+            "observation_count": scored,
             "snapshots": tables.describe(snapshots),
             "evaluated_at": datetime.now(UTC),
             "flow_run_id": flow_run_id,
@@ -302,7 +308,7 @@ def evaluate(
         evaluation_id,
         metrics,
         {metric: value for metric, value in chance.items() if metric in metrics},
-        scope.observations.num_rows,
+        scored,
         snapshots,
         done.row_count > 0,
     )

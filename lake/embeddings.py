@@ -1,7 +1,7 @@
 """Photographs on their way to vectors and back: pending work, bytes, vectors. Knows no model."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -53,8 +53,17 @@ class Vectors:
     poolings: dict[str, Matrix]  # pooling -> (N, D)
 
 
-def pending(lake: Lake, dataset: str, embedding_key: str, scheme_id: str) -> list[PendingImage]:
+def pending(
+    lake: Lake, dataset: str, embedding_key: str, scheme_id: str, among: Collection[str] | None = None
+) -> list[PendingImage]:
     """Return the images of a data set without embeddings, in the order in which they lie in the files.
+
+    Args:
+        lake: The place of the tables.
+        dataset: The data set.
+        embedding_key: Under which they have none.
+        scheme_id: At which they have none.
+        among: The observations that matter; all by default.
 
     Raises:
         LakeError: If the lake holds no photograph of the data set.
@@ -68,7 +77,27 @@ def pending(lake: Lake, dataset: str, embedding_key: str, scheme_id: str) -> lis
         embedding_key=embedding_key,
         scheme_id=scheme_id,
     )
-    return [PendingImage(**row) for row in rows.to_pylist()]
+    found = [PendingImage(**row) for row in rows.to_pylist()]
+    if among is None:
+        return found
+    (records,) = tables.latest(lake, "image_records")
+    wanted = set(among)
+    places = query.answer(lake, "pending/known_records", [records], dataset=dataset).to_pylist()
+    members = {row["image_id"] for row in places if row["observation_id"] in wanted}
+    return [image for image in found if image.image_id in members]
+
+
+def shards(images: Sequence[PendingImage], most_images: int, most_bytes: int = 256 << 20) -> list[list[PendingImage]]:
+    """Cut pending work into lists, in its order; the photographs of a list fit into memory."""
+    cut: list[list[PendingImage]] = []
+    weight = 0
+    for image in images:
+        if not cut or len(cut[-1]) == most_images or weight + image.byte_count > most_bytes:
+            cut.append([])
+            weight = 0
+        cut[-1].append(image)
+        weight += image.byte_count
+    return cut
 
 
 def require_dataset(lake: Lake, dataset: str) -> int:
@@ -154,15 +183,24 @@ def append_vectors(
 
 
 def set_aside(
-    lake: Lake, dataset: str, failures: Mapping[str, str], images: Sequence[PendingImage], flow_run_id: str
+    lake: Lake,
+    dataset: str,
+    embedding_key: str,
+    scheme_id: str,
+    failures: Mapping[str, str],
+    images: Sequence[PendingImage],
+    flow_run_id: str,
 ) -> Appended:
-    """Record images that could not be embedded, by image_id, with the reason; they are not tried again."""
+    """Record images that could not be embedded, by image_id, with the reason.
+
+    They are not tried again under this key and scheme; another tiling or backbone may well take them.
+    """
     names = {image.image_id: image.image_name for image in images}
     rows = [
         {
             "dataset": dataset,
             "image_name": names[image_id],
-            "kind": "not_embedded",
+            "kind": f"not_embedded:{embedding_key}:{scheme_id}",
             "detail": reason,
             "row_count": 1,
             "first_seen_at": datetime.now(UTC),
@@ -171,6 +209,12 @@ def set_aside(
         for image_id, reason in failures.items()
     ]
     return tables.append(lake, "ingest_issues", pa.Table.from_pylist(rows, schema=TABLES["ingest_issues"].columns))
+
+
+def embedded_count(lake: Lake, dataset: str, embedding_key: str, scheme_id: str) -> int:
+    """Return how many images of a data set have vectors under a key and scheme."""
+    keys = known_keys(lake, dataset, scheme_id)
+    return next((key.image_count for key in keys if key.embedding_key == embedding_key), 0)
 
 
 def check_all_embedded(lake: Lake, dataset: str, embedding_key: str, scheme_id: str) -> None:

@@ -21,12 +21,23 @@ from lake.tables import Lake, Snapshot
 
 
 @dataclass(frozen=True)
+class KnownRecord:
+    """What a photograph on record was and where in the data set it stands."""
+
+    image_id: str
+    observation_id: str
+    split_tag: str | None
+
+
+@dataclass(frozen=True)
 class Known:
     """What the lake holds of a data set before an intake. Grows with the shards that are written."""
 
-    images: dict[str, str]  # image_name -> image_id
+    images: dict[str, KnownRecord]  # by image_name
     contents: set[str]  # every image_id of the lake
-    labels: dict[str, frozenset[str]]  # observation_id -> species ids that hold now
+    # observation_id -> the species ids that this source gave last. Compared with its own last word, not with what holds
+    # now: of two tables that speak of one observation, neither writes again because the other did.
+    labels: dict[str, frozenset[str]]
     species: set[str]
     issues: set[tuple[str, str]]  # (image_name, kind)
 
@@ -70,12 +81,12 @@ class _Read:
     facts: ImageFacts | Refusal | None  # None where the lake holds the content already
 
 
-def known(lake: Lake, dataset: str) -> Known:
-    """Read what the lake holds of a data set."""
+def known(lake: Lake, dataset: str, source_uri: str) -> Known:
+    """Read what the lake holds of a data set, and what a source has said of it."""
     names = ("image_records", "images", "labels", "species", "ingest_issues")
     records, images, labels, species, issues = tables.latest(lake, *names)
     rows = query.answer(lake, "pending/known_records", [records], dataset=dataset)
-    current = query.answer(lake, "labels/current_labels", [labels], dataset=dataset)
+    current = query.answer(lake, "labels/labels_by_source", [labels], dataset=dataset, source=source_uri)
     by_observation: dict[str, set[str]] = {}
     for observation_id, species_id in zip(
         current["observation_id"].to_pylist(), current["species_id"].to_pylist(), strict=True
@@ -83,7 +94,10 @@ def known(lake: Lake, dataset: str) -> Known:
         by_observation.setdefault(observation_id, set()).add(species_id)
     seen = query.answer(lake, "pending/known_issues", [issues], dataset=dataset)
     return Known(
-        images=dict(zip(rows["image_name"].to_pylist(), rows["image_id"].to_pylist(), strict=True)),
+        images={
+            row["image_name"]: KnownRecord(row["image_id"], row["observation_id"], row["split_tag"])
+            for row in rows.to_pylist()
+        },
         contents=set(query.answer(lake, "pending/known_images", [images])["image_id"].to_pylist()),
         labels={key: frozenset(value) for key, value in by_observation.items()},
         species=set(query.answer(lake, "pending/known_species", [species])["species_id"].to_pylist()),
@@ -133,6 +147,9 @@ def write_shard(
     items = list(shard)
     issues = [item for item in items if isinstance(item, SourceIssue)]
     on_read(len(issues))
+    # A file that another table of this data set has named is no file without a row.
+    answered = [item for item in issues if item.kind == "file_without_row" and item.image_name in held.images]
+    issues = [item for item in issues if item not in answered]
     kept: dict[str, _Read] = {}
     already_known: list[SourceRecord] = []
     with ThreadPoolExecutor(threads) as pool:
@@ -144,13 +161,12 @@ def write_shard(
                 issues.append(read)
             elif isinstance(read.facts, Refusal):
                 issues.append(SourceIssue(read.record.image_name, read.facts.kind, read.facts.detail))
-            elif held.images.get(read.record.image_name) == read.image_id:
-                already_known.append(read.record)
-            elif read.record.image_name in held.images:
-                detail = f"the name is known with other bytes ({held.images[read.record.image_name][:12]})"
-                issues.append(SourceIssue(read.record.image_name, "name_with_other_content", detail))
-            else:
+            elif (on_record := held.images.get(read.record.image_name)) is None:
                 kept[read.record.image_name] = read
+            elif (differing := _difference(read, on_record)) is None:
+                already_known.append(read.record)
+            else:
+                issues.append(differing)
     stamp = {"flow_run_id": flow_run_id}
     now = datetime.now(UTC)
     labelled = [*(read.record for read in kept.values()), *already_known]
@@ -165,14 +181,17 @@ def write_shard(
     noted = _append(lake, "ingest_issues", _issue_rows(dataset, source_uri, issues, held, now, stamp))
     held.issues.update((issue.image_name, issue.kind) for issue in issues)
     records = _append(lake, "image_records", _record_rows(dataset, kept.values(), now, stamp))
-    held.images.update((name, read.image_id) for name, read in kept.items())
+    held.images.update(
+        (name, KnownRecord(read.image_id, read.record.observation_id, read.record.split_tag))
+        for name, read in kept.items()
+    )
     written = (images, species, labels, noted, records)
     by_kind: Counter[str] = Counter()
     for issue in issues:
         by_kind[issue.kind] += issue.row_count
     return Count(
         kept=len(kept),
-        already_known=len(already_known),
+        already_known=len(already_known) + len(answered),
         set_aside=by_kind.total(),
         set_aside_by_kind=by_kind,
         byte_count=sum(len(read.content) for read in kept.values()),
@@ -197,6 +216,22 @@ def _read(record: SourceRecord, held: Known) -> _Read | SourceIssue:
         return SourceIssue(record.image_name, "unreadable", f"the file cannot be read: {error.strerror}")
     image_id = identity(content)
     return _Read(record, image_id, content, None if image_id in held.contents else examine(content))
+
+
+def _difference(read: _Read, on_record: KnownRecord) -> SourceIssue | None:
+    """Return what a source now says otherwise of a photograph on record; records are never rewritten."""
+    name, record = read.record.image_name, read.record
+    if read.image_id != on_record.image_id:
+        detail = f"the name is known with other bytes ({on_record.image_id[:12]})"
+        return SourceIssue(name, "name_with_other_content", detail)
+    for column, now, then in (
+        ("observation", record.observation_id, on_record.observation_id),
+        ("split", record.split_tag, on_record.split_tag),
+    ):
+        if now != then:
+            detail = f"its {column} is {then} on record and {now} here; take it in as another data set to change that"
+            return SourceIssue(name, "record_changed", detail)
+    return None
 
 
 def _append(lake: Lake, table: str, rows: list[dict[str, object]]) -> tables.Appended | None:

@@ -35,6 +35,7 @@ class TrainingExamples:
     species_ids: list[str]
     splits: list[str]  # train or val
     names: dict[str, str]  # species_id -> scientific name
+    several: int  # observations with several species, which are left out
     snapshots: tuple[Snapshot, ...]
 
     @property
@@ -83,11 +84,13 @@ def training_examples(lake: Lake, dataset: str, split_id: str) -> TrainingExampl
     for testing under another name.
     """
     records, labels, splits, species = tables.latest(lake, "image_records", "labels", "splits", "species")
+    holding = current(lake, dataset, labels)
+    sizes = query.answer(None, "labels/species_per_observation", frames={"current_labels": holding})
     rows = query.answer(
         lake,
         "training/training_examples",
         [records, splits, species],
-        {"current_labels": current(lake, dataset, labels)},
+        {"current_labels": holding},
         dataset=dataset,
         split_id=split_id,
     )
@@ -97,5 +100,6 @@ def training_examples(lake: Lake, dataset: str, split_id: str) -> TrainingExampl
         ids,
         rows["split"].to_pylist(),
         dict(zip(ids, names, strict=True)),
+        sizes["with_several"][0].as_py(),
         (records, labels, splits, species),
     )

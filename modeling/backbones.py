@@ -30,11 +30,10 @@ _INCIDENTAL = frozenset({"_name_or_path", "architectures", "dtype", "torch_dtype
 class BackboneFiles:
     """A backbone that was found on disk, not loaded."""
 
-    name: str  # as it was asked for: hub name, or absolute path
+    name: str  # hub name with its revision, or absolute path
     folder: Path
     weights_hash: str  # of the weights and of the architecture
     preprocessing: Preprocessing
-    revision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,22 +60,23 @@ class EmbeddingSpec:
         return hashlib.sha256(self.json.encode()).hexdigest()[:16]
 
 
-def find(name: str, revision: str | None = None) -> BackboneFiles:
+def find(name: str) -> BackboneFiles:
     """Find a backbone's files and hash them. A hub name is looked up in the local cache and, if need be, the hub.
 
     Args:
-        name: A folder that holds ``config.json``, or a hub name such as ``facebook/dinov2-base``.
-        revision: The hub's revision; the newest by default.
+        name: A folder that holds ``config.json``, or a hub name such as ``facebook/dinov2-base``, with ``@revision``
+            or the newest one.
 
     Raises:
         BackboneError: If it is neither, or files are missing.
     """
     path = Path(name).expanduser()
     if path.is_dir():
-        return _inspect(str(path.resolve()), path.resolve(), None)
+        return _inspect(str(path.resolve()), path.resolve())
     if path.is_absolute() or name.startswith(".") or name.count("/") > 1:
         raise BackboneError(f"there is no backbone folder {name}")
-    return _from_hub(name, revision)
+    hub_name, _, revision = name.partition("@")
+    return _from_hub(hub_name, revision or None)
 
 
 def require_key(spec: EmbeddingSpec, embedding_key: str | None, name: str) -> None:
@@ -250,10 +250,11 @@ def _from_hub(name: str, revision: str | None) -> BackboneFiles:
             f"the backbone {name!r} is no folder here and could not be had from the model hub "
             f"({type(error).__name__}). Give a folder with --backbone, or fetch it once while online."
         ) from error
-    return _inspect(name, folder, folder.name)
+    # With its revision: the newest one of tomorrow may be other weights.
+    return _inspect(f"{name}@{folder.name}", folder)
 
 
-def _inspect(name: str, folder: Path, revision: str | None) -> BackboneFiles:
+def _inspect(name: str, folder: Path) -> BackboneFiles:
     weights = sorted(folder.glob("*.safetensors"))
     config = folder / "config.json"
     if not weights or not config.is_file():
@@ -265,7 +266,7 @@ def _inspect(name: str, folder: Path, revision: str | None) -> BackboneFiles:
     for path in weights:
         with path.open("rb") as file:
             whole.update(hashlib.file_digest(file, "sha256").digest())
-    return BackboneFiles(name, folder, whole.hexdigest(), read_preprocessing(folder), revision)
+    return BackboneFiles(name, folder, whole.hexdigest(), read_preprocessing(folder))
 
 
 def _load_model(folder: Path) -> Any:

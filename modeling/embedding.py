@@ -115,7 +115,9 @@ def _cut(image: EncodedImage, scheme: Grid, steps: Preprocessing) -> _Cut:
         return _Cut(image.image_id, [], [], str(error))
     except UnidentifiedImageError:
         # Pillow's own words hold a memory address, which differs in each run.
-        return _Cut(image.image_id, [], [], f"not an image: the file begins with {image.content[:16]!r}")
+        return _Cut(image.image_id, [], [], "not an image in any format that is read")
+    except MemoryError:  # says nothing about the photograph: the same one may pass in the next run
+        raise
     # Decoders raise whatever their format's parser does; one photograph must not end the run of the others.
     except Exception as error:
         return _Cut(image.image_id, [], [], f"{type(error).__name__}: {error}")

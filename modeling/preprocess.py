@@ -51,6 +51,9 @@ class Preprocessing:
         raise BackboneError("the image processor gives images of no fixed size: it neither crops nor resizes to one")
 
 
+_PROGRAMS = frozenset({"EPS"})  # Pillow would have Ghostscript run what the file says
+
+
 def read_preprocessing(folder: Path) -> Preprocessing:
     """Read the steps of a model's own image processor.
 
@@ -97,7 +100,9 @@ def decode(content: bytes) -> Image.Image:
     Raises:
         OSError, SyntaxError, ValueError: Whatever the format's decoder raises for bad bytes.
     """
-    with Image.open(BytesIO(content)) as image:
+    Image.init()
+    formats = [name for name in Image.OPEN if name not in _PROGRAMS]
+    with Image.open(BytesIO(content), formats=formats) as image:
         image.load()
         upright = ImageOps.exif_transpose(image)
         if upright.has_transparency_data:

@@ -43,8 +43,13 @@ class Version:
 
     @property
     def model_version(self) -> str:
-        """NAME/VERSION, as tables name it."""
+        """NAME/VERSION, for people and for ``find``."""
         return f"{self.name}/{self.number}"
+
+    @property
+    def recorded_as(self) -> str:
+        """As tables name it: another registry may hold a NAME/VERSION that is another model."""
+        return f"{self.model_version}:{self.run_id[:8]}"
 
     @property
     def uri(self) -> str:
@@ -204,6 +209,8 @@ class Registry:
     def set_alias(self, version: Version, alias: str) -> Version:
         """Let an alias name this version, and no other."""
         self._client.set_registered_model_alias(version.name, alias, str(version.number))
+        if alias == CHAMPION and CHALLENGER in version.aliases:
+            self._client.delete_registered_model_alias(version.name, CHALLENGER)
         return self.find(version.model_version)
 
     def tag(self, version: Version, tags: Mapping[str, str]) -> None:
@@ -212,16 +219,24 @@ class Registry:
             self._client.set_model_version_tag(version.name, str(version.number), key, value)
 
     def log_metrics(self, version: Version, metrics: Mapping[str, float]) -> None:
-        """Write metrics on the run that a version came from."""
+        """Write metrics on the run that a version came from, where they do not stand there already."""
+        there = self._client.get_run(version.run_id).data.metrics
         for key, value in metrics.items():
-            self._client.log_metric(version.run_id, key, value)
+            if there.get(key) != value:
+                self._client.log_metric(version.run_id, key, value)
 
     def head(self, version: Version) -> "TrainedHead":
         """Read the head of a version; the backbone is not touched."""
         from modeling import heads
 
         self._select()
-        folder = mlflow.artifacts.download_artifacts(f"{version.uri}/artifacts/head")
+        try:
+            folder = mlflow.artifacts.download_artifacts(f"{version.uri}/artifacts/head")
+        except (MlflowException, OSError) as error:
+            raise RegistryError(
+                f"the files of {version.model_version} are not where {self.tracking_uri} has them; MLflow keeps "
+                f"absolute paths, so a home that was moved has to be moved back: {error}"
+            ) from error
         return heads.load(Path(folder))
 
     def model(self, version: Version, backbone: str | None = None, device: str | None = None) -> Any:

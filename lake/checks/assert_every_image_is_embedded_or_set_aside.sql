@@ -17,7 +17,9 @@ failed as (
         on
             image_records.dataset = ingest_issues.dataset
             and image_records.image_name = ingest_issues.image_name
-    where image_records.dataset = $dataset and ingest_issues.kind = 'not_embedded'
+    where
+        image_records.dataset = $dataset
+        and ingest_issues.kind = 'not_embedded:' || $embedding_key || ':' || $scheme_id
 )
 
 select distinct image_records.image_id

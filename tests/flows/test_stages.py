@@ -187,7 +187,7 @@ def test_an_evaluation_says_what_it_scored_and_read(finished, taxalake):
     plain = taxalake("evaluate", "--dataset", "plants", "--model", "flora", "--json", at=finished).json
     assert plain["split"] == "test"
     assert set(plain["metrics"]) == {"accuracy", "top5_accuracy", "macro_f1", "weighted_f1"}
-    assert set(plain["snapshots"]) == {"image_records", "tile_predictions", "labels"}
+    assert set(plain["snapshots"]) == {"image_records", "tile_predictions", "labels", "splits"}
     many = taxalake(
         "evaluate", "--dataset", "quadrats", "--model", "flora", "--tiling", "grid-4x4", "--json", at=finished
     ).json

@@ -16,7 +16,7 @@ def take_in(lake: Lake, dataset: str, source: Source, items_in_shard: int = 100)
     total = intake.Count()
     # Five questions are spared where the tables were only just created.
     is_new = not any(snapshot.version for snapshot in tables.latest(lake, *_TABLES))
-    known = intake.Known({}, set(), {}, set(), set()) if is_new else intake.known(lake, dataset)
+    known = intake.Known({}, set(), {}, set(), set()) if is_new else intake.known(lake, dataset, source.uri)
     for shard in intake.shards(source, items_in_shard):
         total += intake.write_shard(lake, dataset, source.uri, shard, known, "run", threads=2)
     return total

@@ -147,7 +147,7 @@ def test_scores_are_stored_once_with_all_that_was_read(predicted):
     assert versions(predicted) == before
     assert first.metrics == {"macro_f1_per_observation": 1, "macro_f1_per_species": 1, "micro_f1": 1}
     assert dict(held(predicted, "evaluations", "metric value")) == first.metrics
-    assert [snapshot.table for snapshot in first.snapshots] == ["image_records", "tile_predictions", "labels"]
+    assert [snapshot.table for snapshot in first.snapshots] == ["image_records", "tile_predictions", "labels", "splits"]
 
 
 def test_a_corrected_label_is_another_evaluation_of_the_same_decision(predicted):
@@ -172,6 +172,9 @@ def test_labels_know_whether_observations_hold_one_species_or_many(lake):
     label(lake, ("o1", "s1", day(1)))
     assert decisions.usual_kind(lake, "d", "grid-2x2") == "one"
     label(lake, ("o2", "s1", day(1)), ("o2", "s2", day(1)))
+    assert decisions.usual_kind(lake, "d", "grid-2x2") == "many"
+    assert decisions.usual_kind(lake, "d", "whole") == "one", "one quadrat among single organisms is a mistake"
+    label(lake, ("o3", "s1", day(1)), ("o3", "s2", day(1)))
     assert decisions.usual_kind(lake, "d", "whole") == "many"
 
 

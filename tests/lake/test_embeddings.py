@@ -116,16 +116,16 @@ def test_what_could_not_be_embedded_is_set_aside_with_its_reason_and_not_tried_a
         embeddings.check_all_embedded(stocked, "d", KEY, SCHEME)
     for expected in (1, 0):
         failures = {failed.image_id: "OSError: no"}
-        assert embeddings.set_aside(stocked, "d", failures, waiting, "run").row_count == expected
+        assert embeddings.set_aside(stocked, "d", KEY, SCHEME, failures, waiting, "run").row_count == expected
     assert held(stocked, "ingest_issues", "image_name kind detail") == [
-        (failed.image_name, "not_embedded", "OSError: no")
+        (failed.image_name, f"not_embedded:{KEY}:{SCHEME}", "OSError: no")
     ]
     assert embeddings.pending(stocked, "d", KEY, SCHEME) == []
     embeddings.check_all_embedded(stocked, "d", KEY, SCHEME)
 
 
 def test_nothing_to_set_aside_is_no_commit(stocked):
-    assert embeddings.set_aside(stocked, "d", {}, [], "run").row_count == 0
+    assert embeddings.set_aside(stocked, "d", KEY, SCHEME, {}, [], "run").row_count == 0
 
 
 def test_a_spec_is_recorded_once_beside_its_key(stocked):

@@ -208,7 +208,7 @@ def test_a_species_is_known_by_its_id_and_keeps_its_first_name(lake, folder):
 
 def test_two_issues_of_one_kind_and_name_are_one_row_that_counts_both(lake):
     shard = [SourceIssue("a.jpg", "duplicate_name", "row 3"), SourceIssue("a.jpg", "duplicate_name", "row 4")]
-    count = intake.write_shard(lake, "d", "here", shard, intake.known(lake, "d"), "run")
+    count = intake.write_shard(lake, "d", "here", shard, intake.known(lake, "d", "here"), "run")
     assert count.set_aside == 2
     assert held(lake, "ingest_issues", "image_name kind row_count") == [("a.jpg", "duplicate_name", 2)]
 
@@ -217,7 +217,7 @@ def test_a_file_that_vanishes_while_it_is_read_is_set_aside(lake, folder):
     items = list(FolderSource(lay(folder, {"s1/a.jpg": picture(1)})))
     (folder / "s1/a.jpg").unlink()
     (shard,) = intake.shards(items, 10)
-    count = intake.write_shard(lake, "d", "here", shard, intake.known(lake, "d"), "run")
+    count = intake.write_shard(lake, "d", "here", shard, intake.known(lake, "d", "here"), "run")
     assert dict(count.set_aside_by_kind) == {"unreadable": 1}
     assert held(lake, "ingest_issues", "detail") == [("the file cannot be read: No such file or directory",)]
 
@@ -225,14 +225,14 @@ def test_a_file_that_vanishes_while_it_is_read_is_set_aside(lake, folder):
 def test_every_item_is_told_of_once(lake, folder):
     items = list(FolderSource(lay(folder, {"s1/a.jpg": picture(1), "s1/b.jpg": b"", "s1/c.txt": b""})))
     told = []
-    intake.write_shard(lake, "d", "here", items, intake.known(lake, "d"), "run", on_read=told.append)
+    intake.write_shard(lake, "d", "here", items, intake.known(lake, "d", "here"), "run", on_read=told.append)
     assert sum(told) == len(items)
 
 
 @pytest.mark.parametrize("table", ["images", "species", "labels", "ingest_issues", "image_records"])
 def test_a_shard_whose_commit_failed_is_written_whole_when_it_is_tried_again(lake, folder, monkeypatch, table):
     source = a_table(folder, "image,species\na.jpg,1\nlost.jpg,1\n", {"a.jpg": picture(1)})
-    known = intake.known(lake, "d")
+    known = intake.known(lake, "d", "here")
     append = tables.append
 
     def fail(lake, name, *rest):

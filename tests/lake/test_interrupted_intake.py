@@ -75,6 +75,6 @@ def test_two_intakes_of_one_source_at_once_end_as_one(source, undisturbed, lake)
     found = content(lake)
     # A label set that both saw missing is written by both, each at its time; the latest holds, and they are the same.
     assert {**found, "labels": sorted(set(found["labels"]))} == undisturbed
-    assert intake.known(lake, "d").labels == {
+    assert intake.known(lake, "d", source.uri).labels == {
         f"o{number}": frozenset({f"s{number}", f"s{number + 1}"}) for number in range(SHARDS)
     }

@@ -62,7 +62,9 @@ def test_a_value_that_is_missing_is_an_error_of_the_question():
 
 
 def test_a_value_is_never_part_of_the_text():
-    frames = {"image_records": frame("dataset image_name image_id", ("d", "a.jpg", "i1"))}
+    frames = {
+        "image_records": frame("dataset image_name image_id observation_id split_tag", ("d", "a.jpg", "i1", "o", None))
+    }
     hostile = "d' or 'a' = 'a"
     assert rows(query.answer(None, "pending/known_records", frames=frames, dataset=hostile)) == []
 
@@ -70,7 +72,7 @@ def test_a_value_is_never_part_of_the_text():
 def test_an_empty_snapshot_gives_typed_columns(lake):
     found = query.answer(lake, "pending/known_records", tables.latest(lake, "image_records"), dataset="d")
     assert found.num_rows == 0
-    assert [str(kind) for kind in found.schema.types] == ["string", "string"]
+    assert [str(kind) for kind in found.schema.types] == ["string"] * 4
     typed = query.ask(lake, "select cls, ingested_at, latitude from embeddings, image_records")
     assert [str(kind) for kind in typed.schema.types] == ["list<l: float>", "timestamp[us, tz=UTC]", "double"]
 

@@ -1,4 +1,4 @@
--- How many species the labelled observations of a data set hold, at most; 0 where nothing is labelled.
+-- How many labelled observations of a data set hold one species, and how many hold several.
 -- grain: one row
 -- tables: current_labels
 -- params: none
@@ -10,5 +10,7 @@ sizes as (
     group by observation_id
 )
 
-select coalesce(max(species_count), 0) as most_species
+select
+    count(*) filter (where species_count = 1) as with_one,
+    count(*) filter (where species_count > 1) as with_several
 from sizes

@@ -26,8 +26,8 @@ def test_vectors_under_another_key_or_scheme_do_not_count(other):
 
 
 def test_an_image_set_aside_under_one_of_its_names_is_not():
-    assert missed([("d", "a.jpg", "i1"), ("d", "b.jpg", "i1")], issues=[("d", "b.jpg", "not_embedded")]) == []
+    assert missed([("d", "a.jpg", "i1"), ("d", "b.jpg", "i1")], issues=[("d", "b.jpg", "not_embedded:k:whole")]) == []
 
 
 def test_another_issue_is_no_reason():
-    assert missed(issues=[("d", "a.jpg", "duplicate_name"), ("e", "a.jpg", "not_embedded")]) == [("i1",)]
+    assert missed(issues=[("d", "a.jpg", "duplicate_name"), ("e", "a.jpg", "not_embedded:k:whole")]) == [("i1",)]

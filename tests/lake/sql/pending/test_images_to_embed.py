@@ -32,16 +32,16 @@ def test_vectors_under_another_key_or_scheme_or_of_another_image_do_not_count(ot
 
 
 def test_an_image_that_could_not_be_embedded_is_not_tried_again():
-    assert rows(pending(issues=[("d", "a.jpg", "not_embedded")])) == []
+    assert rows(pending(issues=[("d", "a.jpg", "not_embedded:k:whole")])) == []
 
 
 def test_an_image_that_could_not_be_embedded_is_not_tried_again_under_a_newer_name():
     two_names = ("d", "b.jpg", "i1"), ("d", "a.jpg", "i1")
-    assert rows(pending(two_names, issues=[("d", "b.jpg", "not_embedded")])) == []
+    assert rows(pending(two_names, issues=[("d", "b.jpg", "not_embedded:k:whole")])) == []
 
 
 def test_other_issues_and_those_of_other_data_sets_do_not_keep_an_image_back():
-    assert len(rows(pending(issues=[("d", "a.jpg", "duplicate_name"), ("e", "a.jpg", "not_embedded")]))) == 1
+    assert len(rows(pending(issues=[("d", "a.jpg", "duplicate_name"), ("e", "a.jpg", "not_embedded:k:whole")]))) == 1
 
 
 def test_the_same_bytes_under_two_names_wait_once():
