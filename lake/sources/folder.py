@@ -58,9 +58,8 @@ class FolderSource:
 
     def _refuse_splits_for_species(self) -> None:
         """Refuse the folder above train and test: its sub-folders are no species."""
-        inside = (
-            {path.name.lower() for path in self.folder.iterdir() if path.is_dir()} if self.folder.is_dir() else set()
-        )
+        folders = [path for path in self.folder.iterdir() if path.is_dir()] if self.folder.is_dir() else []
+        inside = {path.name.lower() for path in folders if not path.name.startswith(".")}
         if inside and inside <= set(SPLIT_TAGS):
             raise SourceError(
                 f"the sub-folders of {self.folder} are splits ({', '.join(sorted(inside))}), not species; take them in "

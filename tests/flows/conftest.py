@@ -1,5 +1,7 @@
 """A small flora, and the command line as a user has it: another process."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -33,8 +35,32 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def taxalake(home: Path) -> Command:
-    """Run the command in a process of its own, with its home."""
+def taxalake(home: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run the command in this process, which has imported the libraries once, with its home."""
+
+    def run(*words: object, at: Path | None = None, **variables: str) -> Told:
+        from flows.cli import main
+
+        for name, value in {"TAXALAKE_HOME": str(at or home), **variables}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["taxalake", *map(str, words)])
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                main()
+                code = 0
+            except SystemExit as stop:
+                code = int(stop.code or 0)
+        for name in variables:
+            monkeypatch.delenv(name)
+        return Told(code, out.getvalue(), err.getvalue())
+
+    return run
+
+
+@pytest.fixture
+def command(home: Path) -> Command:
+    """Run the command as a user has it: in a process of its own."""
 
     def run(*words: object, at: Path | None = None, **variables: str) -> Told:
         done = subprocess.run(

@@ -48,8 +48,8 @@ def test_every_command_explains_itself(words):
     assert "Usage" in told.output
 
 
-def test_a_home_without_a_lake_says_what_to_do(taxalake, home):
-    told = taxalake("status")
+def test_a_home_without_a_lake_says_what_to_do(command, home):
+    told = command("status")
     assert told.code == 1
     assert "no table" in told.err
     assert str(home) in told.err
@@ -58,8 +58,8 @@ def test_a_home_without_a_lake_says_what_to_do(taxalake, home):
     assert not home.exists(), "a look makes nothing"
 
 
-def test_json_stands_alone_on_standard_output_wherever_the_option_stands(taxalake, flora):
-    first = taxalake(*quadrats(flora), "--json")
+def test_json_stands_alone_on_standard_output_wherever_the_option_stands(taxalake, command, flora):
+    first = command(*quadrats(flora), "--json")
     assert first.json["found"] == first.json["kept"] == 3
     assert taxalake("--json", *quadrats(flora)).json["already_known"] == 3
     assert taxalake("sql", "select count(*) as n from image_records", "--json").json["rows"] == [{"n": 3}]
@@ -131,3 +131,23 @@ def test_sql_cannot_leave_the_tables(taxalake, flora):
     )
     assert taxalake("sql", f"select * from read_csv('{REPOSITORY}/pyproject.toml')").code == 1
     assert taxalake("sql", "copy images to 'x.csv'").code == 1
+
+
+def test_an_answer_keeps_columns_of_one_name_apart_and_shows_cells_as_they_are(taxalake, flora):
+    taxalake(*plants(flora))
+    told = taxalake("sql", "select 1 as a, 2 as a, '[/x] [bold]' as b, [encode('x')] as c", "--json")
+    assert told.json["rows"] == [{"a": 1, "a_2": 2, "b": "[/x] [bold]", "c": ["<1 bytes>"]}]
+    assert "[/x] [bold]" in taxalake("sql", "select '[/x] [bold]' as b").out
+
+
+def test_a_name_that_a_store_would_refuse_is_refused_before_the_work(taxalake, flora):
+    words = ["plants (2024)" if word == "plants" else word for word in plants(flora)]
+    assert "'plants (2024)' is no name for a data set" in taxalake(*words).err
+    taxalake(*plants(flora))
+    assert "is no name for a model" in taxalake("train", "--dataset", "plants", "--name", "my/model").err
+
+
+def test_a_tiling_has_one_name(monkeypatch, tmp_path):
+    from flows import settings
+
+    assert settings.load(home=tmp_path, tiling="grid-1x1").tiling == "whole"

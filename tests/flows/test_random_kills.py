@@ -17,13 +17,13 @@ TABLES = ("images", "image_records", "labels", "species", "ingest_issues", "embe
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", range(10))
-def test_stages_killed_at_random_moments_end_as_if_undisturbed(seed, home, flora, backbone, tmp_path, taxalake):
+def test_stages_killed_at_random_moments_end_as_if_undisturbed(seed, home, flora, backbone, tmp_path, command):
     moments = random.Random(seed)
     stages = [plants(flora), ["embed", "--dataset", "plants", "--backbone", backbone]]
     undisturbed = tmp_path / "undisturbed"
     for words in stages:
         began = time.monotonic()
-        assert taxalake(*words, at=undisturbed, **SMALL).code == 0
+        assert command(*words, at=undisturbed, **SMALL).code == 0
         lasted = time.monotonic() - began
         for _ in range(3):
             killed = subprocess.Popen(
@@ -36,6 +36,6 @@ def test_stages_killed_at_random_moments_end_as_if_undisturbed(seed, home, flora
             time.sleep(moments.uniform(0.2, 1.05) * lasted)
             killed.send_signal(signal.SIGKILL)
             killed.wait()
-        assert taxalake(*words, at=home, **SMALL).code == 0
+        assert command(*words, at=home, **SMALL).code == 0
     for table in TABLES:
         assert content(home, table) == content(undisturbed, table), table

@@ -95,3 +95,20 @@ def test_a_retrain_that_died_before_its_verdict_is_judged_by_the_next(poor, flor
     assert champion(poor).number == 1
     assert retrain.fn("plants", "flora", home=poor).decision == "promoted"
     assert champion(poor).number == 2
+
+
+def test_champion_and_challenger_are_scored_on_the_same_observations(poor, flora, tmp_path, monkeypatch):
+    take_in(poor, flora, [{**row, "split": "train"} for row in rows_of(flora)], tmp_path / "again.csv")
+    monkeypatch.setenv("TAXALAKE_SEED", "3")
+    retrain.fn("plants", "flora", home=poor)
+    scored = [row for row in content(poor, "evaluations") if row["metric"] == "macro_f1"]
+    assert len(scored) == 2
+    decided = {row["decision_id"]: row["model_version"] for row in content(poor, "decisions")}
+    observations = {
+        decided[decision]: {
+            row["observation_id"] for row in content(poor, "observation_predictions") if row["decision_id"] == decision
+        }
+        for decision in {row["decision_id"] for row in scored}
+    }
+    first, second = observations.values()
+    assert first == second

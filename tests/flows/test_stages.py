@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -204,14 +205,14 @@ def test_photographs_of_a_folder_come_in_whatever_their_extension(home, tmp_path
     assert (report.found, report.kept, report.set_aside) == (4, 4, 0)
     labels = {row["observation_id"]: row["species_id"] for row in content(home, "labels")}
     assert labels == {
-        "Poa_annua/a.JPG": "Poa_annua",
-        "Poa_annua/b.jpeg": "Poa_annua",
-        "Poa_trivialis/c.PNG": "Poa_trivialis",
+        "train/Poa_annua/a.JPG": "Poa_annua",
+        "train/Poa_annua/b.jpeg": "Poa_annua",
+        "train/Poa_trivialis/c.PNG": "Poa_trivialis",
     }
 
 
 @pytest.mark.parametrize("stage", ["ingest", "embed"])
-def test_a_killed_stage_is_finished_by_the_same_command(stage, home, flora, backbone, tmp_path, taxalake):
+def test_a_killed_stage_is_finished_by_the_same_command(stage, home, flora, backbone, tmp_path, command):
     """SIGKILL after the first commits; the rerun ends where an undisturbed run ends."""
     small = {"TAXALAKE_INGEST_SHARD_IMAGES": "4", "TAXALAKE_EMBED_SHARD_TILES": "4"}
     words = plants(flora) if stage == "ingest" else ["embed", "--dataset", "plants", "--backbone", backbone]
@@ -219,8 +220,8 @@ def test_a_killed_stage_is_finished_by_the_same_command(stage, home, flora, back
     undisturbed = tmp_path / "undisturbed"
     for place in (home, undisturbed):
         if stage == "embed":
-            assert taxalake(*plants(flora), at=place).code == 0
-    assert taxalake(*words, at=undisturbed, **small).code == 0
+            assert command(*plants(flora), at=place).code == 0
+    assert command(*words, at=undisturbed, **small).code == 0
     killed = subprocess.Popen(
         [sys.executable, "-m", "flows.cli", *words],
         env={**os.environ, "TAXALAKE_HOME": str(home), **small},
@@ -234,7 +235,7 @@ def test_a_killed_stage_is_finished_by_the_same_command(stage, home, flora, back
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     assert 0 < len(content(home, table)) < 60
-    assert taxalake(*words, at=home, **small).code == 0
+    assert command(*words, at=home, **small).code == 0
     for name in ("images", "image_records", "labels", "species", "ingest_issues", "embedding_specs", "embeddings"):
         assert content(home, name) == content(undisturbed, name), name
 
@@ -272,3 +273,54 @@ def test_quadrats_take_part_in_no_training(home, flora, backbone, taxalake):
     told = taxalake("train", "--dataset", "quadrats", "--name", "flora", "--backbone", backbone)
     assert told.code == 1
     assert "nothing to tell apart" in told.err
+
+
+def test_what_fails_at_one_tiling_is_tried_at_another(home, flora, backbone):
+    ingest(home, flora)
+    failed = embed.fn("plants", backbone, "grid-99x99", home=home)
+    assert (failed.embedded, failed.set_aside) == (0, 60)
+    assert embed.fn("plants", backbone, "grid-99x99", home=home).committed is False
+    assert embed.fn("plants", backbone, "whole", home=home).embedded == 60
+
+
+def test_scoring_embeds_only_what_it_scores(finished, backbone):
+    report = evaluate.fn("plants", "flora", "grid-2x2", home=finished)
+    embedded = {row["image_id"] for row in content(finished, "embeddings") if row["scheme_id"] == "grid-2x2"}
+    assert report.split == "test"
+    assert 0 < len(embedded) < 60
+
+
+def test_the_split_of_another_data_set_says_nothing_of_this_one(finished, flora):
+    other = ingest_table.fn(
+        flora.plants_csv, "other", "image", "species_id", "observation", name_column="scientific_name", home=finished
+    )
+    assert other.kept == 60
+    assert evaluate.fn("other", "flora", home=finished).split == "all"
+
+
+def test_what_a_source_now_says_otherwise_of_a_photograph_is_set_aside(home, flora):
+    ingest_table.fn(flora.plants_csv, "plants", "image", "species_id", "observation", home=home)
+    report = ingest_table.fn(flora.plants_csv, "plants", "image", "species_id", "observation", "split", home=home)
+    assert report.set_aside_by_kind == {"record_changed": 60}
+    assert "its split is None on record" in content(home, "ingest_issues")[0]["detail"]
+
+
+def test_a_moved_backbone_is_found_by_its_weights(home, flora, backbone, tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    shutil.copytree(backbone, old)
+    ingest(home, flora)
+    embed.fn("plants", str(old), home=home)
+    old.rename(new)
+    train.fn("plants", "flora", str(new), home=home)
+    assert predict.fn("quadrats", "flora", "grid-2x2", home=home).images_predicted == 3
+
+
+def test_two_tables_of_one_observation_do_not_overwrite_each_other_for_ever(home, flora, tmp_path):
+    photographs = sorted((flora.folder / "plants").rglob("*.jpg"))[:2]
+    for table, photograph, species in (("a.csv", photographs[0], "s1"), ("b.csv", photographs[1], "s2")):
+        (tmp_path / table).write_text(f"image,species,observation\n{photograph},{species},o1\n")
+    committed = [
+        ingest_table.fn(tmp_path / table, "d", "image", "species", "observation", home=home).committed
+        for table in ("a.csv", "b.csv", "a.csv", "b.csv")
+    ]
+    assert committed == [True, True, False, False]

@@ -214,3 +214,23 @@ def test_an_answer_is_illustrated_by_its_first_photograph(predicted):
         (0, 5, "Poa annua"),
         (5, 10, "Poa annua"),
     ]
+
+
+def test_a_species_needs_a_vote_to_be_found():
+    with pytest.raises(LakeError, match="at least one vote to be found, not 0"):
+        DecisionRule("many", min_votes=0)
+
+
+def test_an_observation_of_several_species_is_not_scored_as_one(predicted):
+    label(predicted, ("o2", "s1", day(1)), ("o2", "s2", day(1)))
+    assert evaluate(predicted, ONE_SPECIES).observation_count == 1
+    assert evaluate(predicted, SEVERAL).observation_count == 2
+    label(predicted, ("o1", "s1", day(2)), ("o1", "s2", day(2)))
+    with pytest.raises(LakeError, match="every scored observation of 'd' holds several species"):
+        evaluate(predicted, ONE_SPECIES)
+
+
+def test_the_same_answers_for_another_split_are_another_decision(predicted):
+    whole = decisions.whole_scope(predicted, "d")
+    held_out = Scope("d", "val", whole.observations)
+    assert decide(predicted, scope=whole).decision_id != decide(predicted, scope=held_out).decision_id

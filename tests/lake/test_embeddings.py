@@ -146,3 +146,34 @@ def test_bytes_of_images_that_were_taken_in_at_other_times_are_not_mistaken(lake
     (images,) = tables.latest(lake, "images")
     wanted = [embeddings.PendingImage(one, "", 1, day(when)) for one, when in (("i3", 3), ("i1", 1))]
     assert embeddings.read_bytes(lake, images, wanted) == {"i3": b"3", "i1": b"1"}
+
+
+def test_only_photographs_of_the_observations_that_matter_wait(stocked):
+    waiting = embeddings.pending(stocked, "d", KEY, SCHEME, among=["s1/2.jpg"])
+    assert [image.image_name for image in waiting] == ["s1/2.jpg"]
+    assert embeddings.pending(stocked, "d", KEY, SCHEME, among=[]) == []
+
+
+def test_a_shard_holds_as_many_photographs_and_bytes_as_fit():
+    images = [embeddings.PendingImage(f"i{number}", "", 10, day(1)) for number in range(5)]
+    assert [len(shard) for shard in embeddings.shards(images, 2)] == [2, 2, 1]
+    assert [len(shard) for shard in embeddings.shards(images, 100, most_bytes=25)] == [2, 2, 1]
+    assert [len(shard) for shard in embeddings.shards(images, 100, most_bytes=5)] == [1] * 5
+    assert [image for shard in embeddings.shards(images, 2) for image in shard] == images
+    assert embeddings.shards([], 2) == []
+
+
+def test_images_are_counted_that_have_vectors_under_a_key_and_scheme(stocked):
+    spec = {"embedding_key": KEY, "backbone": "vit", "weights_hash": "w", "dimension": 2, "spec": "{}"}
+    embeddings.append_spec(stocked, spec, "run")
+    assert embeddings.embedded_count(stocked, "d", KEY, SCHEME) == 0
+    embed_all(stocked, in_shard=4)
+    assert embeddings.embedded_count(stocked, "d", KEY, SCHEME) == 4
+    assert embeddings.embedded_count(stocked, "d", KEY, "whole") == 0
+
+
+def test_what_failed_at_one_tiling_is_tried_at_another(stocked):
+    waiting = embeddings.pending(stocked, "d", KEY, SCHEME)
+    embeddings.set_aside(stocked, "d", KEY, SCHEME, {waiting[0].image_id: "OSError: no"}, waiting, "run")
+    assert waiting[0] not in embeddings.pending(stocked, "d", KEY, SCHEME)
+    assert waiting[0] in embeddings.pending(stocked, "d", KEY, "whole")

@@ -76,3 +76,20 @@ def test_an_unknown_split_is_an_error_that_lists_the_known(tmp_path):
 def test_a_folder_that_is_not_there_is_an_error_that_names_it(tmp_path):
     with pytest.raises(SourceError, match=r"there is no folder .*none"):
         found(tmp_path / "none")
+
+
+def test_photographs_of_one_name_in_two_splits_are_two(tmp_path):
+    lay(tmp_path, {"train/s1/a.jpg": b"", "test/s1/a.jpg": b""})
+    names = {name for side in ("train", "test") for name in found(tmp_path / side, split=side)[0]}
+    assert names == {"train/s1/a.jpg", "test/s1/a.jpg"}
+
+
+@pytest.mark.parametrize("beside", ["val/s1/b.jpg", ".git/config", "notes.txt"])
+def test_a_folder_of_splits_is_not_taken_for_one_of_species(tmp_path, beside):
+    lay(tmp_path, {"Train/s1/a.jpg": b"", beside: b""})
+    with pytest.raises(SourceError, match=r"are splits \(train.*\), not species"):
+        found(tmp_path)
+
+
+def test_a_species_may_be_called_like_a_split_among_others(tmp_path):
+    assert len(found(lay(tmp_path, {"test/a.jpg": b"", "s1/a.jpg": b""}))[0]) == 2

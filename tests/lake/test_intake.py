@@ -270,3 +270,40 @@ def test_the_photographs_themselves_are_left_as_they_were(lake, folder):
     before = {path: path.read_bytes() for path in Path(folder).rglob("*.jpg")}
     take_in(lake, "d", source)
     assert {path: path.read_bytes() for path in Path(folder).rglob("*.jpg")} == before
+
+
+@pytest.mark.parametrize(
+    ("row", "detail"),
+    [
+        ("a.jpg,1,o2,train", "its observation is o1 on record and o2 here"),
+        ("a.jpg,1,o1,test", "its split is train on record and test here"),
+    ],
+)
+def test_a_photograph_that_moved_in_the_data_set_is_set_aside_and_its_record_stays(lake, folder, row, detail):
+    def told(line):
+        table = f"image,species,seen,split\n{line}\n"
+        columns = {"observation_column": "seen", "split_column": "split"}
+        return take_in(lake, "d", a_table(folder, table, {"a.jpg": picture(1)}, **columns))
+
+    told("a.jpg,1,o1,train")
+    count = told(row)
+    assert (count.already_known, dict(count.set_aside_by_kind)) == (0, {"record_changed": 1})
+    assert held(lake, "image_records", "observation_id split_tag") == [("o1", "train")]
+    assert held(lake, "labels", "observation_id") == [("o1",)]
+    assert detail in held(lake, "ingest_issues", "detail")[0][0]
+
+
+def test_a_file_that_another_table_of_the_data_set_named_is_no_file_without_row(lake, folder):
+    lay(folder, {"1.csv": b"image,species\na.jpg,1\n", "2.csv": b"image,species\nb.jpg,1\n"})
+    lay(folder, {f"{name}.jpg": picture(number) for number, name in enumerate("abc")})
+    one, two = (TableSource(folder / name, "image", "species") for name in ("1.csv", "2.csv"))
+    take_in(lake, "d", one)
+    count = take_in(lake, "d", two)
+    assert (count.found, count.kept, count.already_known, count.set_aside) == (3, 1, 1, 1)
+
+
+def test_two_tables_that_differ_on_one_observation_say_their_word_once_each(lake, folder):
+    lay(folder, {"a.jpg": picture(1), "1.csv": b"image,species\na.jpg,s1\n", "2.csv": b"image,species\na.jpg,s2\n"})
+    one, two = (TableSource(folder / name, "image", "species") for name in ("1.csv", "2.csv"))
+    assert [take_in(lake, "d", source).labels for source in (one, two, one, two)] == [1, 1, 0, 0]
+    assert rows(labels.current(lake, "d")) == [("a.jpg", "s2")]

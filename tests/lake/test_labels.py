@@ -132,6 +132,7 @@ def test_quadrats_are_left_out_of_training(lake):
     observed(lake, *plants("s1", 2), ("q", "s1", "quadrat", "train"), ("q", "s2", "quadrat", "train"))
     places(lake)
     assert "quadrat" not in {image for image, _, _ in examples(lake)}
+    assert labels.training_examples(lake, "d", HALF.split_id("d")).several == 1
 
 
 def test_bytes_that_are_tested_on_under_another_name_are_not_trained_on(lake):

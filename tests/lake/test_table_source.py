@@ -173,8 +173,8 @@ def test_a_photograph_is_one_however_its_path_is_written(tmp_path, written):
 
 
 def test_a_path_that_leads_out_and_in_again_or_begins_at_the_top_names_its_file(tmp_path):
-    table = f"image,species\nx/../a.jpg,1\n{tmp_path}/b.jpg,1\n"
-    assert issues(tmp_path, table, ["a.jpg", "b.jpg", "x/c.txt"]) == []
+    table = f"image,species\nx/../y/a.jpg,1\n{tmp_path}/y/b.jpg,1\ny/c.jpg,1\n"
+    assert issues(tmp_path, table, ["y/a.jpg", "y/b.jpg", "y/c.jpg", "x/d.txt"]) == []
 
 
 def test_a_name_that_is_longer_than_any_file_name_is_a_row_without_file(tmp_path):

@@ -31,3 +31,8 @@ def test_an_image_set_aside_under_one_of_its_names_is_not():
 
 def test_another_issue_is_no_reason():
     assert missed(issues=[("d", "a.jpg", "duplicate_name"), ("e", "a.jpg", "not_embedded:k:whole")]) == [("i1",)]
+
+
+@pytest.mark.parametrize("issue", [("d", "a.jpg", "not_embedded:l:whole"), ("d", "a.jpg", "not_embedded:k:grid-2x2")])
+def test_an_image_that_failed_under_another_key_or_scheme_is_not_excused_here(issue):
+    assert missed(issues=[issue]) == [("i1",)]

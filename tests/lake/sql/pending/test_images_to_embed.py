@@ -57,3 +57,8 @@ def test_images_come_as_they_lie_in_the_files():
 
 def test_images_of_other_data_sets_do_not_wait():
     assert rows(pending([("e", "a.jpg", "i1")])) == []
+
+
+@pytest.mark.parametrize("issue", [("d", "a.jpg", "not_embedded:l:whole"), ("d", "a.jpg", "not_embedded:k:grid-2x2")])
+def test_an_image_that_failed_under_another_key_or_scheme_is_not_excused_here(issue):
+    assert len(rows(pending(issues=[issue]))) == 1
