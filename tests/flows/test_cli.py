@@ -2,7 +2,7 @@ import subprocess
 import sys
 
 import pytest
-from homes import REPOSITORY, quadrats
+from homes import REPOSITORY, plants, quadrats
 
 HEAVY = ("torch", "transformers", "mlflow", "prefect", "duckdb", "deltalake", "polars", "pandas", "matplotlib")
 
