@@ -81,7 +81,7 @@ _ALL = (
             flow_run_id=TEXT,
         ),
         written_by="ingest",
-        read_by="embed",
+        read_by="ingest, embed",
         writer=BLOBS,
     ),
     Table(
@@ -107,7 +107,7 @@ _ALL = (
             flow_run_id=TEXT,
         ),
         written_by="ingest",
-        read_by="embed, train, predict, evaluate",
+        read_by="every stage",
     ),
     Table(
         name="labels",
@@ -123,7 +123,7 @@ _ALL = (
             flow_run_id=TEXT,
         ),
         written_by="ingest",
-        read_by="train, evaluate",
+        read_by="ingest, train, predict, evaluate",
     ),
     Table(
         name="species",
@@ -138,7 +138,7 @@ _ALL = (
             flow_run_id=TEXT,
         ),
         written_by="ingest",
-        read_by="train, identify",
+        read_by="train, demo",
     ),
     Table(
         name="ingest_issues",
@@ -155,7 +155,7 @@ _ALL = (
             flow_run_id=TEXT,
         ),
         written_by="ingest, embed",
-        read_by="embed, status",
+        read_by="ingest, embed, status",
     ),
     Table(
         name="splits",
@@ -227,14 +227,14 @@ _ALL = (
             flow_run_id=TEXT,
         ),
         written_by="train",
-        read_by="predict, evaluate",
+        read_by="people",
     ),
     Table(
         name="tile_predictions",
         grain="(model_version, image_id, scheme_id, tile_index, rank)",
         key=("model_version", "image_id", "scheme_id", "tile_index", "rank"),
         columns=_columns(
-            model_version=TEXT,  # NAME/VERSION of the registry
+            model_version=TEXT,  # NAME/VERSION:RUN, the run telling models of one name apart
             image_id=TEXT,
             scheme_id=TEXT,
             tile_index=SMALL,
@@ -266,7 +266,7 @@ _ALL = (
             flow_run_id=TEXT,
         ),
         written_by="predict, evaluate",
-        read_by="predict, evaluate",
+        read_by="people",
     ),
     Table(
         name="observation_predictions",
@@ -283,7 +283,7 @@ _ALL = (
             flow_run_id=TEXT,
         ),
         written_by="predict, evaluate",
-        read_by="evaluate",
+        read_by="people, demo",
     ),
     Table(
         name="evaluations",
@@ -304,7 +304,7 @@ _ALL = (
             flow_run_id=TEXT,
         ),
         written_by="evaluate",
-        read_by="retrain, status",
+        read_by="people",
     ),
     Table(
         name="stage_runs",
@@ -322,7 +322,7 @@ _ALL = (
             finished_at=UTC,
         ),
         written_by="every stage that wrote something",
-        read_by="status",
+        read_by="people",
     ),
     Table(
         name="retrain_decisions",
@@ -342,7 +342,7 @@ _ALL = (
             decided_at=UTC,
         ),
         written_by="retrain",
-        read_by="status",
+        read_by="people",
     ),
 )
 
