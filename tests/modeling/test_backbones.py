@@ -8,6 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -140,6 +141,22 @@ def test_a_backbone_that_makes_other_embeddings_is_refused_with_both_keys(backbo
 def test_a_hub_name_that_cannot_be_had_offline_is_refused_with_what_to_do():
     with pytest.raises(BackboneError, match=r"'taxalake/nowhere' is no folder .* --backbone, or fetch it once"):
         find("taxalake/nowhere")
+
+
+def test_a_hub_backbone_is_named_with_its_revision(
+    backbone_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A cache of the hub as it lies on disk, with two revisions of which main is the newer."""
+    cached = tmp_path / "models--our--backbone"
+    shutil.copytree(backbone_folder, cached / "snapshots" / ("a" * 40))
+    save_untrained(cached / "snapshots" / ("b" * 40), seed=1)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("b" * 40)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    newest, older = find("our/backbone"), find(f"our/backbone@{'a' * 40}")
+    assert newest.name == f"our/backbone@{'b' * 40}"
+    assert find(newest.name) == newest
+    assert older.weights_hash == find(str(backbone_folder)).weights_hash != newest.weights_hash
 
 
 @pytest.mark.parametrize("name", ["/nowhere/at/all", "./nowhere", "../nowhere", "nowhere/at/all"])

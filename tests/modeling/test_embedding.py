@@ -73,11 +73,12 @@ def test_the_vector_of_a_tile_is_that_of_its_own_pixels(backbone: Backbone):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "not an image: the file begins with b''"),
-        (b"<html>no photograph</html>", "not an image: the file begins with b'<html>no photogr'"),
+        (b"", "not an image in any format that is read"),
+        (b"<html>no photograph</html>", "not an image in any format that is read"),
+        (encoded(noise(0), "EPS"), "not an image in any format that is read"),
         (encoded(noise(0), "JPEG")[:900], "truncated"),
     ],
-    ids=["empty", "no image", "truncated"],
+    ids=["empty", "no image", "a program that draws one", "truncated"],
 )
 def test_a_photograph_that_cannot_be_decoded_is_a_failure_and_the_others_go_on(
     backbone: Backbone, content: bytes, reason: str

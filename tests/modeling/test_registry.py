@@ -96,6 +96,18 @@ def test_an_alias_names_one_version(registry: Registry, head: TrainedHead):
     assert registry.find("birches/1").aliases == ()
 
 
+def test_a_challenger_that_becomes_champion_is_no_challenger_any_more(registry: Registry, head: TrainedHead):
+    version = registry.set_alias(register(registry, "cedars", head), CHALLENGER)
+    assert registry.set_alias(version, CHAMPION).aliases == (CHAMPION,)
+    assert registry.find("cedars").aliases == (CHAMPION,)
+
+
+def test_tables_tell_models_of_one_name_apart(registry: Registry, head: TrainedHead, new_registry: Registry):
+    version, namesake = register(registry, "larches", head), register(new_registry, "larches", head)
+    assert version.model_version == namesake.model_version == "larches/1"
+    assert version.recorded_as != namesake.recorded_as
+
+
 def test_a_version_is_born_with_its_tags_and_its_run(registry: Registry, head: TrainedHead):
     with registry.run("elms", "train", {"dataset": "park"}) as run:
         version = registry.register("elms", run, head, {"embedding_key": "e", "seed": "0"}, "words")
@@ -136,6 +148,21 @@ def test_metrics_that_come_later_are_written_on_the_run_of_the_version(registry:
     version = register(registry, "maples", head)
     registry.log_metrics(version, {"park.test.macro_f1": 0.25})
     assert mlflow.get_run(version.run_id).data.metrics == {"park.test.macro_f1": 0.25}
+
+
+def test_metrics_that_stand_there_already_are_not_written_again(registry: Registry, head: TrainedHead):
+    version = register(registry, "pines", head)
+    for value in (0.25, 0.25, 0.5):
+        registry.log_metrics(version, {"macro_f1": value})
+    history = mlflow.MlflowClient().get_metric_history(version.run_id, "macro_f1")
+    assert [point.value for point in history] == [0.25, 0.5]
+
+
+def test_a_head_whose_files_were_moved_away_is_refused(new_registry: Registry, head: TrainedHead, tmp_path: Path):
+    version = register(new_registry, "spruces", head)
+    (tmp_path / "artifacts").rename(tmp_path / "moved")
+    with pytest.raises(RegistryError, match=r"the files of spruces/1 are not where .* has to be moved back"):
+        new_registry.head(version)
 
 
 def test_a_run_says_which_tables_it_read_at_which_version(registry: Registry):
