@@ -83,33 +83,13 @@ def test_an_unknown_column_is_named_with_its_neighbour(taxalake, flora):
 
 
 def test_an_unknown_data_set_or_model_is_answered_with_those_there_are(taxalake, flora):
-    taxalake(
-        "ingest",
-        "table",
-        flora.plants_csv,
-        "--dataset",
-        "plants",
-        "--image-column",
-        "image",
-        "--species-column",
-        "species_id",
-    )
+    taxalake(*plants(flora))
     assert "data sets: plants" in taxalake("embed", "--dataset", "plant").err
     assert "no model 'flora'" in taxalake("evaluate", "--dataset", "plants", "--model", "flora").err
 
 
 def test_a_hub_name_that_cannot_be_had_is_a_message(taxalake, flora):
-    taxalake(
-        "ingest",
-        "table",
-        flora.plants_csv,
-        "--dataset",
-        "plants",
-        "--image-column",
-        "image",
-        "--species-column",
-        "species_id",
-    )
+    taxalake(*plants(flora))
     told = taxalake("embed", "--dataset", "plants", "--backbone", "nobody/nothing")
     assert told.code == 1
     assert "nobody/nothing" in told.err
@@ -118,17 +98,7 @@ def test_a_hub_name_that_cannot_be_had_is_a_message(taxalake, flora):
 
 
 def test_sql_cannot_leave_the_tables(taxalake, flora):
-    taxalake(
-        "ingest",
-        "table",
-        flora.plants_csv,
-        "--dataset",
-        "plants",
-        "--image-column",
-        "image",
-        "--species-column",
-        "species_id",
-    )
+    taxalake(*plants(flora))
     assert taxalake("sql", f"select * from read_csv('{REPOSITORY}/pyproject.toml')").code == 1
     assert taxalake("sql", "copy images to 'x.csv'").code == 1
 

@@ -3,7 +3,6 @@ import shutil
 from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -76,8 +75,18 @@ def test_a_finished_drawing_is_left_alone_and_counted(copy):
     assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before
 
 
+def killed(*_):
+    raise KeyboardInterrupt
+
+
 def test_a_killed_drawing_is_completed_to_the_same_bytes(small, tmp_path):
-    kill = Mock(side_effect=[None, None, None, KeyboardInterrupt])
+    told: list[int] = []
+
+    def kill(count):
+        told.append(count)
+        if len(told) == 4:
+            raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
         draw(SMALL, tmp_path, kill)
     assert not (tmp_path / "plants.csv").exists()
@@ -89,7 +98,7 @@ def test_a_picture_cut_short_by_a_kill_is_never_under_its_own_name(small, copy, 
     lost = copy / rows(copy / "plants.csv")[0]["image"]
     lost.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", Mock(side_effect=KeyboardInterrupt))
+        patch.setattr(Path, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
             draw(SMALL, copy)
     assert not lost.exists()
