@@ -5,6 +5,7 @@ processors costs seconds, and normalisation belongs on the device.
 """
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from modeling.errors import BackboneError
 from modeling.tiling import Tile
@@ -51,6 +52,16 @@ class Preprocessing:
         raise BackboneError("the image processor gives images of no fixed size: it neither crops nor resizes to one")
 
 
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _PROGRAMS = frozenset({"EPS"})  # Pillow would have Ghostscript run what the file says
 
 
@@ -104,7 +115,7 @@ def decode(content: bytes) -> Image.Image:
     formats = [name for name in Image.OPEN if name not in _PROGRAMS]
     with Image.open(BytesIO(content), formats=formats) as image:
         image.load()
-        upright = ImageOps.exif_transpose(image)
+        upright = _upright(image)
         if upright.has_transparency_data:
             # On white, where the processors put it; convert() would bring out the colours that nobody sees.
             seen = upright.convert("RGBA")
@@ -113,6 +124,16 @@ def decode(content: bytes) -> Image.Image:
             # convert() would clip 16-bit values at 255 instead of scaling them.
             upright = Image.fromarray((np.asarray(upright).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8))
         return upright.convert("RGB")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return an image as its EXIF block says that it was held; as it lies where that is broken or says nothing."""
+    orientation = None
+    # Whatever its parser raises; Pillow's own exif_transpose would raise it too.
+    with suppress(Exception):
+        orientation = image.getexif().get(_ORIENTATION)
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
 
 
 def prepare(image: Image.Image, tile: Tile, steps: Preprocessing) -> Pixels:

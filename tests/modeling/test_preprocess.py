@@ -75,6 +75,17 @@ def theirs(content: bytes, folder: Path) -> np.ndarray:
     return pixels[0].transpose(1, 2, 0)
 
 
+def two_colours(mode: str) -> Image.Image:
+    """Draw 32 x 16 px: (200, 40, 90) at the left, (40, 90, 200) at the right, as far as a mode can say it."""
+    seen = Image.new("RGB", (32, 16), (200, 40, 90))
+    seen.paste((40, 90, 200), (16, 0, 32, 16))
+    if mode == "1":
+        return seen.convert("L").point(lambda grey: 255 * (grey > 90), "1")
+    if mode == "I;16":
+        return Image.fromarray(np.asarray(seen.convert("L")).astype(np.uint16) * 257)
+    return seen.quantize(2) if mode == "P" else seen.convert(mode)
+
+
 @pytest.mark.parametrize(
     ("width", "height"),
     [(90, 60), (60, 90), (64, 64), (300, 7), (7, 300), (9, 5), (1, 1), (49, 48), (48, 55), (123, 77), (77, 123)],
@@ -188,6 +199,44 @@ def test_a_photograph_stands_upright_however_the_camera_was_held(orientation: in
     exif[ORIENTATION] = orientation
     as_stored = encoded(upright.transpose(AS_STORED[orientation]), "PNG", exif=exif)
     np.testing.assert_array_equal(decode(as_stored), upright)
+
+
+@pytest.mark.parametrize(
+    ("mode", "image_format", "options", "left", "right"),
+    [
+        ("CMYK", "JPEG", {"quality": 95}, (200, 40, 90), (40, 90, 200)),
+        ("RGB", "JPEG", {"quality": 95, "progressive": True}, (200, 40, 90), (40, 90, 200)),
+        ("RGB", "JPEG", {"quality": 95, "orientation": 6}, (200, 40, 90), (40, 90, 200)),
+        ("LAB", "TIFF", {}, (200, 40, 90), (40, 90, 200)),
+        ("P", "PNG", {"transparency": 1}, (200, 40, 90), (255, 255, 255)),
+        ("L", "PNG", {}, (94, 94, 94), (88, 88, 88)),
+        ("LA", "PNG", {}, (94, 94, 94), (88, 88, 88)),
+        ("I;16", "PNG", {}, (94, 94, 94), (88, 88, 88)),
+        ("1", "PNG", {}, (255, 255, 255), (0, 0, 0)),
+    ],
+    ids=[
+        "cmyk",
+        "progressive",
+        "held sideways",
+        "lab",
+        "see-through colour",
+        "grey",
+        "grey with alpha",
+        "16 bits",
+        "1 bit",
+    ],
+)
+def test_a_photograph_of_any_mode_is_decoded_upright_and_in_its_colours(
+    mode: str, image_format: str, options: dict[str, object], left: tuple[int, ...], right: tuple[int, ...]
+):
+    stored = two_colours(mode)
+    if "orientation" in options:
+        exif = Image.Exif()
+        exif[ORIENTATION] = options["orientation"]
+        stored, options = stored.transpose(AS_STORED[6]), {"quality": 95, "exif": exif}
+    decoded = decode(encoded(stored, image_format, **options))
+    assert (decoded.mode, decoded.size) == ("RGB", (32, 16))
+    np.testing.assert_allclose([decoded.getpixel((4, 8)), decoded.getpixel((28, 8))], [left, right], atol=3)
 
 
 def test_a_tile_is_prepared_as_if_it_were_a_photograph_of_its_own(folder_of: Callable[..., Path]):
