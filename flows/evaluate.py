@@ -9,7 +9,6 @@ from flows import settings
 from flows.orchestration import Clock, flow_run_id, told
 from flows.predict import predict_tiles, rule_of
 from lake import decisions, embeddings, ledger
-from lake.labels import SplitRecipe
 
 
 class EvaluateReport(BaseModel):
@@ -80,7 +79,7 @@ def evaluate(
     embeddings.require_dataset(lake, dataset)
     # The split that the model respected in training; that of another data set says nothing of this one.
     own = version.tags["split_id"] if version.tags["dataset"] == dataset else None
-    asked = split_id or own or SplitRecipe(place.val_fraction, place.seed).split_id(dataset)
+    asked = split_id or own or place.split_recipe.split_id(dataset)
     scope = decisions.scored_scope(lake, dataset, asked)
     predicted = predict_tiles(place, registry, version, scope, backbone, run_id)
     rule = rule_of(place, dataset, species)

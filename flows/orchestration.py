@@ -7,10 +7,13 @@ runs; where none is, the same function runs at once, as a plain one.
 import logging
 import subprocess
 import sys
+import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -51,6 +54,13 @@ class Step(Protocol[P, R_co]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Run it with Prefect."""
+
+
+class Overlapping(Step[P, R_co], Protocol[P, R_co]):
+    """A task that can also be begun without waiting for it."""
+
+    def submit(self, *args: Any, **kwargs: Any) -> Any:
+        """Begin it in Prefect's thread pool."""
 
 
 class Report(Protocol):
@@ -99,6 +109,32 @@ def run_task(task: Step[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     # Quoted: Prefect would walk through every collection in the arguments, looking for futures.
     quoted = {name: quote(value) for name, value in kwargs.items()}
     return cast(R, task(*(quote(value) for value in args), **quoted))  # type: ignore[arg-type]
+
+
+def run_overlapping(task: Overlapping[P, R_co], calls: Iterable[tuple[Any, ...]], at_once: int = 2) -> Iterator[R_co]:
+    """Run a step for each tuple of arguments, some at once, and yield what they return in the order of the calls.
+
+    While one step writes, another one reads: as task runs inside a flow run, in threads otherwise. Calls are taken one
+    by one, no more of them at a time than are at work.
+    """
+    with ExitStack() as stack:
+        if in_flow_run():
+
+            def begin(call: tuple[Any, ...]) -> Callable[[], R_co]:
+                return cast(Callable[[], R_co], task.submit(*(quote(value) for value in call)).result)
+        else:
+            pool = stack.enter_context(ThreadPoolExecutor(at_once))
+
+            def begin(call: tuple[Any, ...]) -> Callable[[], R_co]:
+                return pool.submit(cast(Callable[..., R_co], task.fn), *call).result
+
+        running: deque[Callable[[], R_co]] = deque()
+        for call in calls:
+            if len(running) == at_once:
+                yield running.popleft()()
+            running.append(begin(call))
+        while running:
+            yield running.popleft()()
 
 
 def in_flow_run() -> bool:
@@ -189,14 +225,18 @@ class _Report:
         self._total = total
         self._done = 0
         self._told = time.monotonic()
+        self._lock = threading.Lock()
         self._artifact = (
             create_progress_artifact(0.0, description=f"{title}: {total} {unit}") if in_flow_run() and total else None
         )
 
     def advance(self, count: int) -> None:
-        self._done += count
-        if self._artifact is not None and time.monotonic() - self._told >= _ARTIFACT_SECONDS:
-            self._told = time.monotonic()
+        with self._lock:
+            self._done += count
+            due = self._artifact is not None and time.monotonic() - self._told >= _ARTIFACT_SECONDS
+            if due:
+                self._told = time.monotonic()
+        if due:
             update_progress_artifact(self._artifact, min(100.0, 100.0 * self._done / self._total))  # type: ignore[arg-type]
 
     def finish(self) -> None:

@@ -4,13 +4,16 @@ import difflib
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from lake.tables import Lake
 from modeling.tiling import parse
+
+if TYPE_CHECKING:
+    from lake.splits import SplitRecipe
 
 PREFIX = "TAXALAKE_"
 FILE = "taxalake.toml"
@@ -39,6 +42,10 @@ class Settings(BaseSettings):
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="files decoded at once")
     batch_size: int = Field(16, ge=1, description="tiles in one forward pass")
     ingest_shard_images: int = Field(256, ge=1, description="photographs in one commit of the intake")
+    inline_bytes: int = Field(4 << 20, ge=0, description="a larger photograph lies in a file beside the tables")
+    max_loss: float = Field(0.01, ge=0, le=1, description="share of new photographs that may be set aside")
+    allow_private_addresses: bool = Field(False, description="fetch photographs from one's own network too")
+    fetch_per_host: int = Field(4, ge=1, description="photographs fetched from one host at once")
     embed_shard_tiles: int = Field(2048, ge=1, description="tiles in one commit of embeddings")
     predict_shard_images: int = Field(20_000, ge=1, description="images in one commit of predictions")
     tile_top_k: int = Field(20, ge=1, description="species stored for each tile")
@@ -46,6 +53,10 @@ class Settings(BaseSettings):
     min_probability: float = Field(0.0, ge=0, le=1, description="under which a tile does not vote")
     allow_empty: bool = Field(False, description="whether a quadrat may be answered with no species")
     val_fraction: float = Field(0.2, gt=0, le=0.5, description="drawn from train where a source gives no val")
+    test_fraction: float = Field(0.0, ge=0, le=0.5, description="drawn from train where a source gives no test")
+    split_by: Literal["observation", "author", "base_quadrat", "near_duplicate"] = Field(
+        "observation", description="observations that share one are never parted by a split"
+    )
     seed: int = Field(0, description="of splits, weights and shuffling")
     min_gain: float = Field(0.005, description="macro F1 by which a challenger has to be better")
 
@@ -59,6 +70,13 @@ class Settings(BaseSettings):
     def lake(self) -> Lake:
         """Where the tables are."""
         return Lake(self.lake_uri or str(self.home.resolve() / "lake"), self.storage_options)
+
+    @property
+    def split_recipe(self) -> "SplitRecipe":
+        """How observations are divided."""
+        from lake.splits import SplitRecipe
+
+        return SplitRecipe(self.val_fraction, self.test_fraction, self.seed, self.split_by)
 
     @property
     def registry_uri(self) -> str:

@@ -11,12 +11,13 @@ from prefect import flow
 from pydantic import BaseModel
 
 from flows import settings
+from flows.audit import ensure_hashed
 from flows.embed import embed, ensure_embedded
 from flows.orchestration import Clock, code_version, flow_run_id, progress, run_subflow, say, told
-from lake import embeddings, labels, ledger, tables
+from lake import embeddings, labels, ledger, splits, tables
 from lake.embeddings import KnownKey
 from lake.errors import LakeError
-from lake.labels import SplitRecipe, TrainingExamples
+from lake.labels import TrainingExamples
 from modeling import backbones
 from modeling.class_map import ClassMap
 
@@ -78,9 +79,11 @@ def train(dataset: str, name: str, backbone: str | None = None, home: Path | Non
     registry = Registry(place.registry_uri, place.artifacts)
     champion = next((old for old in registry.versions(name) if CHAMPION in old.aliases), None)
     used = _embeddings(place, dataset, backbone, champion, run_id)
-    recipe = SplitRecipe(place.val_fraction, place.seed)
+    recipe = place.split_recipe
     split_id = recipe.split_id(dataset)
-    labels.assign_splits(lake, dataset, recipe, run_id)
+    if recipe.group_by == "near_duplicate":
+        ensure_hashed(place, dataset, run_id)
+    splits.assign(lake, dataset, recipe, run_id)
     examples = labels.training_examples(lake, dataset, split_id)
     if examples.several:
         say(f"left out: {examples.several} observations that hold several species")

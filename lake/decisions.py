@@ -280,11 +280,17 @@ def evaluate(
     scored = len(set(truth["observation_id"].to_pylist()))
     if not scored:
         raise LakeError(f"every scored observation of {scope.dataset!r} holds several species: say --species many")
-    frames = {"truth": truth, "answers": decision.answers}
+    # A model that learnt before a species was renamed or merged is not wrong for saying its old name.
+    accepted = {"answers": decision.answers, "accepted_species": labels.accepted_species(lake)}
+    answers = query.answer(None, "evaluate/accepted_answers", frames=accepted)
+    frames = {"truth": truth, "answers": answers}
     question = "evaluate/single_label_metrics" if rule.species == ONE else "evaluate/multi_label_metrics"
     metrics = _by_metric(query.answer(None, question, frames=frames))
     chance = _by_metric(query.answer(None, "evaluate/chance_level", frames=frames, species_count=species_count))
-    evaluation_id = tables.digest([decision.decision_id, tables.digest(truth.to_pylist()), sorted(metrics)])
+    scored_rows = answers.select(["observation_id", "species_id", "rank", "is_answer"]).to_pylist()
+    evaluation_id = tables.digest(
+        [decision.decision_id, tables.digest(truth.to_pylist()), tables.digest(scored_rows), sorted(metrics)]
+    )
     snapshots = (*decision.snapshots, label_snapshot, splits)
     rows = [
         {
@@ -340,7 +346,7 @@ def illustrate(
         lake, "decide/photographs_of_observation", [records], dataset=dataset, observation_id=observation_id
     )
     image_id = photographs["image_id"][0].as_py()
-    called = query.answer(lake, "labels/species_names", [species])
+    called = query.answer(lake, "labels/current_species", [species])
     name_of = dict(zip(called["species_id"].to_pylist(), called["scientific_name"].to_pylist(), strict=True))
     tiles = query.answer(
         lake,
@@ -357,18 +363,18 @@ def illustrate(
         tiles=[
             {
                 **{edge: tile[edge] for edge in ("x0", "y0", "x1", "y1", "probability")},
-                "name": name_of[tile["species_id"]],
+                "name": name_of.get(tile["species_id"], tile["species_id"]),
             }
             for tile in tiles
         ],
         found=[
-            name_of[row["species_id"]]
+            name_of.get(row["species_id"], row["species_id"])
             for row in query.answer(
                 lake, "decide/answer_of_observation", [answers], decision_id=decision_id, observation_id=observation_id
             ).to_pylist()
         ],
         truth=[
-            name_of[row["species_id"]]
+            name_of.get(row["species_id"], row["species_id"])
             for row in labels.current(lake, dataset).to_pylist()
             if row["observation_id"] == observation_id
         ],

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lake import query, tables
+from lake import blobs, issues, query, tables
 from lake.errors import LakeError
 from lake.schemas import TABLES, VECTOR
 from lake.tables import Appended, Lake, Snapshot
@@ -120,24 +120,38 @@ def require_dataset(lake: Lake, dataset: str) -> int:
 
 
 def read_bytes(lake: Lake, images: Snapshot, wanted: Sequence[PendingImage]) -> dict[str, bytes]:
-    """Return the bytes of some images by image_id, in the order asked."""
+    """Return the bytes of some images by image_id, in the order asked.
+
+    Raises:
+        LakeError: If one that lies in a file of its own is missing there or damaged.
+    """
     ids = [image.image_id for image in wanted]
     times = [image.ingested_at for image in wanted]
-    found = (
-        tables.scan(lake, images)
-        # Files are skipped by time: ids are hashes and lie anywhere.
-        .filter(pl.col("ingested_at").is_between(min(times), max(times)), pl.col("image_id").is_in(ids))
-        .select("image_id", "bytes")
-        .collect()
-    )
-    by_id = dict(zip(found["image_id"], found["bytes"], strict=True))
-    return {image_id: by_id[image_id] for image_id in ids}
+    # Files are skipped by time: ids are hashes and lie anywhere.
+    found = _bytes(lake, images, pl.col("ingested_at").is_between(min(times), max(times)), ids)
+    return {image_id: found[image_id] for image_id in ids}
 
 
 def images_of(lake: Lake, images: Snapshot, image_ids: Sequence[str]) -> dict[str, bytes]:
-    """Return the bytes of a few images by image_id, wherever they lie."""
-    found = tables.scan(lake, images).filter(pl.col("image_id").is_in(image_ids)).select("image_id", "bytes").collect()
-    return dict(zip(found["image_id"], found["bytes"], strict=True))
+    """Return the bytes of a few images by image_id, wherever they lie.
+
+    Raises:
+        LakeError: If one that lies in a file of its own is missing there or damaged.
+    """
+    return _bytes(lake, images, pl.lit(True), image_ids)
+
+
+def _bytes(lake: Lake, images: Snapshot, where: pl.Expr, image_ids: Sequence[str]) -> dict[str, bytes]:
+    found = (
+        tables.scan(lake, images)
+        .filter(where, pl.col("image_id").is_in(image_ids))
+        .select("image_id", "bytes", "blob_uri")
+        .collect()
+    )
+    return {
+        image_id: content if uri is None else blobs.get(lake, image_id, uri)
+        for image_id, content, uri in found.iter_rows()
+    }
 
 
 def append_spec(lake: Lake, row: Mapping[str, object], flow_run_id: str) -> Appended:
@@ -196,19 +210,8 @@ def set_aside(
     They are not tried again under this key and scheme; another tiling or backbone may well take them.
     """
     names = {image.image_id: image.image_name for image in images}
-    rows = [
-        {
-            "dataset": dataset,
-            "image_name": names[image_id],
-            "kind": f"not_embedded:{embedding_key}:{scheme_id}",
-            "detail": reason,
-            "row_count": 1,
-            "first_seen_at": datetime.now(UTC),
-            "flow_run_id": flow_run_id,
-        }
-        for image_id, reason in failures.items()
-    ]
-    return tables.append(lake, "ingest_issues", pa.Table.from_pylist(rows, schema=TABLES["ingest_issues"].columns))
+    details = {names[image_id]: reason for image_id, reason in failures.items()}
+    return issues.note(lake, dataset, f"not_embedded:{embedding_key}:{scheme_id}", details, flow_run_id)
 
 
 def embedded_count(lake: Lake, dataset: str, embedding_key: str, scheme_id: str) -> int:

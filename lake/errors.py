@@ -23,3 +23,7 @@ class CheckFailedError(LakeError):
 
 class QuestionError(LakeError):
     """A query failed. The message is the engine's own, with the question's name."""
+
+
+class LossError(LakeError):
+    """More of a source would be set aside than was said to be acceptable; the message shows what and why."""

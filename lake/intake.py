@@ -1,353 +1,464 @@
-"""A source to rows, a shard at a time: read, hash, decode, reconcile, commit.
+"""A source into the lake: reconcile, read, reconcile again, commit.
 
-A shard commits ``images``, then ``species`` and ``labels``, then ``ingest_issues``, and last ``image_records``,
-from which every reader starts. After a kill between two of these commits the rerun finds the records missing and
-everything else already there.
+A source is staged and matched with its files before the first photograph is read, so that a loss shows at once. Then
+files that are new or changed are read, shard by shard: each shard commits ``images`` and then ``file_reads``, which
+remembers what a file of this place, size and time holds. When all are read, the rest follows from the tables by SQL:
+``species``, ``labels``, ``ingest_issues``, and last ``image_records``, from which every reader starts.
+
+After a kill at any moment the same again finds in ``file_reads`` what was read, and in each table what was written.
 """
 
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from types import TracebackType
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from lake import query, tables
+from lake import blobs, labels, query, tables
+from lake.errors import LossError
+from lake.files import UNKNOWN, File, RefusedFileError
 from lake.images import ImageFacts, Refusal, examine, identity
 from lake.schemas import TABLES
-from lake.sources import SourceIssue, SourceRecord, SourceSpecies
-from lake.tables import Lake, Snapshot
+from lake.staging import Staged
+from lake.tables import Appended, KnownKeys, Lake, Snapshot
+
+# Reasons that may have passed: such files are tried again whenever their source is taken in.
+PASSING_KINDS = ("address_refused", "cannot_be_opened", "changed_while_reading", "not_reachable")
+# Up to this many photographs are no loss, whatever their share: a handful of bad files in a small folder.
+TOLERATED = 20
+# What a file of unknown size is taken to weigh in a shard.
+_USUAL_BYTES = 1 << 20
+_ROWS_IN_COMMIT = 200_000
+_ASKED = ("file_reads", "image_records", "images", "ingest_issues", "labels", "species", "taxon_changes")
 
 
 @dataclass(frozen=True)
-class KnownRecord:
-    """What a photograph on record was and where in the data set it stands."""
+class Limits:
+    """How much at once."""
 
-    image_id: str
-    observation_id: str
-    split_tag: str | None
+    shard_images: int = 256
+    shard_bytes: int = 64 << 20
+    inline_bytes: int = 4 << 20  # a larger photograph lies in a file of its own
 
 
 @dataclass(frozen=True)
-class Known:
-    """What the lake holds of a data set before an intake. Grows with the shards that are written."""
+class PendingFile:
+    """A file that has to be read."""
 
-    images: dict[str, KnownRecord]  # by image_name
-    contents: set[str]  # every image_id of the lake
-    # observation_id -> the species ids that this source gave last. Compared with its own last word, not with what holds
-    # now: of two tables that speak of one observation, neither writes again because the other did.
-    labels: dict[str, frozenset[str]]
-    species: set[str]
-    issues: set[tuple[str, str]]  # (image_name, kind)
+    file: File
+    attempt: int
+
+
+@dataclass(frozen=True)
+class ReadCount:
+    """What a shard of files came to."""
+
+    files: int = 0
+    images: int = 0  # new to the lake
+    byte_count: int = 0  # of the files
+
+    def __add__(self, other: "ReadCount") -> "ReadCount":
+        return ReadCount(self.files + other.files, self.images + other.images, self.byte_count + other.byte_count)
 
 
 @dataclass(frozen=True)
 class Count:
-    """What became of the rows and files of a source. ``found`` is the sum of the other three."""
+    """What became of the rows and files of a source. ``found`` is the sum of the other four."""
 
     kept: int = 0
     already_known: int = 0
-    set_aside: int = 0
+    unread: int = 0  # files whose turn has not come
     set_aside_by_kind: Counter[str] = field(default_factory=Counter)
-    byte_count: int = 0  # of the photographs kept
-    labels: int = 0  # label rows written
-    committed: tuple[Snapshot, ...] = ()
+    newly_set_aside: int = 0  # of them, those that no earlier intake has set aside
+
+    @property
+    def set_aside(self) -> int:
+        """Rows and files that are not kept."""
+        return self.set_aside_by_kind.total()
 
     @property
     def found(self) -> int:
         """Rows and files that the source named."""
-        return self.kept + self.already_known + self.set_aside
+        return self.kept + self.already_known + self.unread + self.set_aside
 
-    def __add__(self, other: "Count") -> "Count":
-        return Count(
-            self.kept + other.kept,
-            self.already_known + other.already_known,
-            self.set_aside + other.set_aside,
-            self.set_aside_by_kind + other.set_aside_by_kind,
-            self.byte_count + other.byte_count,
-            self.labels + other.labels,
-            tuple({snapshot.table: snapshot for snapshot in (*self.committed, *other.committed)}.values()),
+
+@dataclass(frozen=True)
+class Loss:
+    """Photographs that would be set aside for one reason."""
+
+    kind: str
+    extension: str
+    row_count: int
+    species_count: int
+    most_frequent: list[str]  # "species_id rows"
+    example: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Something that was set aside, for people to look at."""
+
+    image_name: str
+    kind: str
+    detail: str
+    file: File | None  # None: there is none on this machine
+
+
+class Intake:
+    """A staged source on its way into a data set. A context manager, used from one thread."""
+
+    def __init__(self, lake: Lake, dataset: str, staged: Staged, flow_run_id: str) -> None:
+        self._lake, self._dataset, self._staged, self._run = lake, dataset, staged, flow_run_id
+        self._open = ExitStack()
+        self._session: query.Session | None = None
+        names = ("matched_rows", "files_to_read", "outcomes", "new_records")
+        self._files = {name: staged.folder / f"{name}.parquet" for name in names}
+
+    def __enter__(self) -> "Intake":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def find_pending(self, retried_kinds: Sequence[str] = (), read_all: bool = False) -> int:
+        """Match rows with files, find out which files have to be read, and return how many there are.
+
+        Args:
+            retried_kinds: Reasons for which files were refused that are read again, beside the passing ones.
+            read_all: Whether files whose place, size and time are known are read as well.
+        """
+        ask = self._ask()
+        self._planned_on = next(snapshot for snapshot in ask.snapshots if snapshot.table == "file_reads")
+        ask.save(self._files["matched_rows"], "intake/matched_rows", names_are_unique=self._staged.names_are_unique)
+        return ask.save(
+            self._files["files_to_read"],
+            "intake/files_to_read",
+            read_all=read_all,
+            retried_kinds=[*PASSING_KINDS, *retried_kinds],
         )
+
+    @property
+    def planned_on(self) -> Snapshot:
+        """The ``file_reads`` in which the pending files were not found, after ``find_pending``."""
+        return self._planned_on
+
+    def shards(self, limits: Limits) -> Iterator[list[PendingFile]]:
+        """Yield the files that have to be read, in the order in which they lie, as lists that fit into memory."""
+        shard: list[PendingFile] = []
+        weight = 0
+        for batch in pq.ParquetFile(self._files["files_to_read"]).iter_batches(10_000):
+            for row in batch.to_pylist():
+                attempt = row.pop("attempt")
+                size = _USUAL_BYTES if row["byte_count"] == UNKNOWN else row["byte_count"]
+                if shard and (len(shard) == limits.shard_images or weight + size > limits.shard_bytes):
+                    yield shard
+                    shard, weight = [], 0
+                shard.append(PendingFile(File(**row), attempt))
+                weight += size
+        if shard:
+            yield shard
+
+    def reconcile(self) -> Count:
+        """Find out what becomes of each row and file as the tables stand now, and count it."""
+        self._renew()  # the outcomes that it may have seen are written anew
+        ask = self._ask()
+        ask.save(self._files["outcomes"], "intake/outcomes", dataset=self._dataset, source_uri=self._staged.uri)
+        totals: Counter[str] = Counter()
+        kinds: Counter[str] = Counter()
+        newly = 0
+        for row in ask.answer("intake/outcome_counts").to_pylist():
+            totals[row["outcome"]] += row["row_count"]
+            if row["outcome"] == "set_aside":
+                kinds[row["kind"]] += row["row_count"]
+                newly += row["new_count"]
+        return Count(totals["new"], totals["known"], totals["unread"], kinds, newly)
+
+    def losses(self) -> list[Loss]:
+        """Return what is newly set aside, by reason and extension, the largest first."""
+        rows = self._ask().answer("intake/losses").to_pylist()
+        return [Loss(**{**row, "most_frequent": row["most_frequent"] or []}) for row in rows]
+
+    def set_aside_samples(self, most: int = 24) -> list[Sample]:
+        """Return some of what is set aside, at most so many of each kind."""
+        return [
+            Sample(
+                row["image_name"],
+                row["kind"],
+                row["detail"],
+                File(row["location"], row["byte_count"], row["modified_ns"], row["position"])
+                if (row["location"] or "").startswith("/") and row["byte_count"] is not None
+                else None,
+            )
+            for row in self._ask().answer("intake/set_aside_samples", most=most).to_pylist()
+        ]
+
+    def require_little_loss(self, count: Count, most: float) -> None:
+        """Refuse to go on where more would be lost than was said to be acceptable.
+
+        Args:
+            count: What would become of the source.
+            most: The share (0 to 1) of what is new that may be set aside.
+
+        Raises:
+            LossError: If more is set aside, and more than ``TOLERATED`` in number; the message shows what and why.
+        """
+        lost = count.newly_set_aside
+        new = lost + count.kept + count.unread
+        if lost <= TOLERATED or lost <= most * new:
+            return
+        lines = [f"  {'reason':24} {'extension':10} {'rows':>9}  {'species':>7}  e.g."]
+        lines += [
+            f"  {loss.kind:24} {loss.extension:10} {loss.row_count:>9,}  {loss.species_count:>7,}  {loss.example}"
+            for loss in self.losses()
+        ]
+        share = lost / new
+        raise LossError(
+            f"{lost:,} of {new:,} new rows and files of {self._staged.uri} ({share:.1%}) would be set aside, and "
+            f"{most:.1%} is what is accepted. No photograph of it came on record in {self._dataset!r}.\n"
+            + "\n".join(lines)
+            + f"\nIf that is as it should be, accept it with --max-loss {min(1.0, share + 0.005):.2f}"
+        )
+
+    def commit(self, count: Count) -> tuple[Count, list[Appended]]:
+        """Write what follows from the outcomes, records last. Writes nothing where nothing has changed.
+
+        Args:
+            count: The outcomes as they were counted.
+
+        Returns:
+            The count, corrected where another intake was faster, and what was appended.
+        """
+        written = self._written()
+        kept = _records(written)
+        if kept < count.kept:
+            # Another intake has brought some of the names meanwhile, perhaps with other bytes: see what holds now.
+            now = self.reconcile()
+            written += self._written()
+            kept = _records(written)
+            count = replace(now, kept=kept, already_known=now.kept + now.already_known - kept)
+        return count, [done for done in written if done.row_count]
+
+    def _written(self) -> list[Appended]:
+        written = [
+            self._planned("species", "intake/new_species", source_uri=self._staged.uri),
+            self._planned("labels", "intake/new_labels", dataset=self._dataset, source_uri=self._staged.uri),
+            self._planned("ingest_issues", "intake/new_issues", dataset=self._dataset, source_uri=self._staged.uri),
+        ]
+        ask = self._session or self._ask()
+        ask.save(self._files["new_records"], "intake/new_records")
+        constants = {**self._constants, "ingested_at": datetime.now(UTC)}
+        for batch in pq.ParquetFile(self._files["new_records"]).iter_batches(_ROWS_IN_COMMIT):
+            rows = _completed("image_records", pa.Table.from_batches([batch]), constants)
+            written.append(tables.append(self._lake, "image_records", rows))
+        return [*written, self._note()]
+
+    def check(self) -> None:
+        """Hold the tables against what was found.
+
+        Raises:
+            CheckFailedError: If a row or file of the source was lost on the way.
+        """
+        ask = self._ask()
+        ask.check("every_found_row_is_accounted_for", dataset=self._dataset, source_uri=self._staged.uri)
+        ask.check("every_record_has_its_image", dataset=self._dataset)
+
+    @property
+    def _constants(self) -> dict[str, object]:
+        return {
+            "dataset": self._dataset,
+            "source_uri": self._staged.uri,
+            "source": self._staged.uri,
+            "flow_run_id": self._run,
+        }
+
+    def _ask(self) -> query.Session:
+        """Return an engine on the tables as they are now."""
+        now = tables.latest(self._lake, *_ASKED)
+        if self._session is None or self._session.snapshots != now:
+            self._renew()
+            frames: query.Frames = {
+                **self._staged.frames,
+                **{name: (file,) for name, file in self._files.items()},
+            }
+            self._session = self._open.enter_context(query.session(self._lake, now, frames))
+        return self._session
+
+    def _renew(self) -> None:
+        self._open.close()
+        self._session = None
+
+    def _planned(self, table: str, question: str, **params: object) -> Appended:
+        """Append what a question finds missing in a table."""
+        now = datetime.now(UTC)
+
+        def plan(snapshot: Snapshot) -> pa.Table:
+            # These questions read no other table: an engine on this snapshot will do, however old its others are.
+            ask = self._session if self._session and snapshot in self._session.snapshots else self._ask()
+            return _completed(table, ask.answer(question, now=now, **params), self._constants)
+
+        return tables.append_planned(self._lake, table, plan)
+
+    def _note(self) -> Appended:
+        """Note the photographs on record whose bytes stand under several names or species."""
+        now = datetime.now(UTC)
+
+        def plan(snapshot: Snapshot) -> pa.Table:
+            ask = self._ask()
+            ask.show("current_labels", labels.current_in(ask, self._dataset))
+            rows = ask.answer("intake/new_notes", dataset=self._dataset, now=now)
+            # It is the data set's and no source's: whichever source brought the second name, it is said once.
+            return _completed("ingest_issues", rows, {**self._constants, "source_uri": None})
+
+        return tables.append_planned(self._lake, "ingest_issues", plan)
+
+
+class Reader:
+    """Reads shards of files into the lake. Several shards may be read at once, from several threads."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        read: Callable[[File], bytes],
+        pool: Executor,
+        limits: Limits,
+        planned_on: Snapshot,
+        flow_run_id: str,
+        on_read: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        """Look up which images the lake holds.
+
+        Args:
+            lake: The place of the tables.
+            read: Gives the bytes of a file; is called from the pool's threads.
+            pool: Threads that read, hash and decode; decoders release the interpreter's lock.
+            limits: What lies in a file of its own.
+            planned_on: The ``file_reads`` in which the pending files were not found.
+            flow_run_id: The flow run that writes.
+            on_read: Told after each file, for a progress bar.
+        """
+        self._lake, self._bytes_of, self._pool, self._limits = lake, read, pool, limits
+        self._run, self._on_read = flow_run_id, on_read
+        self._images = KnownKeys(lake, "images")
+        self._reads = KnownKeys(lake, "file_reads", planned_on)
+        # One commit at a time: two of one process would only refuse each other.
+        self._committing = threading.Lock()
+
+    def read(self, shard: Sequence[PendingFile]) -> ReadCount:
+        """Read one shard and commit what its files hold."""
+        reads = []
+        for read in self._pool.map(self._read, shard):
+            self._on_read(1)
+            reads.append(read)
+        with self._committing:
+            image_count = self._commit_images(reads)
+            self._commit_reads(reads)
+        return ReadCount(len(reads), image_count, sum(read.byte_count for read in reads))
+
+    def _read(self, pending: PendingFile) -> "_Read":
+        try:
+            content = self._bytes_of(pending.file)
+        except RefusedFileError as error:
+            return _Read(pending, None, None, None, 0, Refusal(error.kind, error.detail))
+        size = len(content)
+        image_id = identity(content)
+        # Of a large one it is looked whether its file still lies there.
+        large = size > self._limits.inline_bytes and self._lake.is_local
+        if (image_id,) in self._images and not large:
+            return _Read(pending, image_id, None, None, size, None)
+        facts = examine(content)
+        if isinstance(facts, Refusal):
+            return _Read(pending, None, None, None, size, facts)
+        if large:
+            return _Read(pending, image_id, None, blobs.put(self._lake, image_id, content), size, facts)
+        return _Read(pending, image_id, content, None, size, facts)
+
+    def _commit_images(self, reads: Sequence["_Read"]) -> int:
+        now = datetime.now(UTC)
+        fresh = {
+            read.image_id: {
+                "image_id": read.image_id,
+                "bytes": read.content,
+                "blob_uri": read.blob_uri,
+                **asdict(read.facts),
+                "byte_count": read.byte_count,
+                "ingested_at": now,
+                "flow_run_id": self._run,
+            }
+            for read in reads
+            if isinstance(read.facts, ImageFacts) and (read.image_id,) not in self._images
+        }
+        if not fresh:
+            return 0
+        rows = _rows("images", list(fresh.values()))
+        return tables.append(self._lake, "images", rows, known=self._images).row_count
+
+    def _commit_reads(self, reads: Sequence["_Read"]) -> None:
+        now = datetime.now(UTC)
+        rows = [
+            {
+                "location": read.pending.file.location,
+                "byte_count": read.pending.file.byte_count,
+                "modified_ns": read.pending.file.modified_ns,
+                "attempt": read.pending.attempt,
+                "image_id": read.image_id,
+                "kind": read.facts.kind if isinstance(read.facts, Refusal) else None,
+                "detail": read.facts.detail if isinstance(read.facts, Refusal) else None,
+                "read_at": now,
+                "flow_run_id": self._run,
+            }
+            for read in reads
+        ]
+        tables.append(self._lake, "file_reads", _rows("file_reads", rows), known=self._reads)
 
 
 @dataclass(frozen=True)
 class _Read:
-    """A photograph that was read: its content and what is known of it, or why it is refused."""
+    """A file that was read: what it holds, or why it is refused."""
 
-    record: SourceRecord
-    image_id: str
-    content: bytes
+    pending: PendingFile
+    image_id: str | None
+    content: bytes | None  # None where the lake holds it already, or it lies in a file of its own
+    blob_uri: str | None
+    byte_count: int
     facts: ImageFacts | Refusal | None  # None where the lake holds the content already
 
 
-def known(lake: Lake, dataset: str, source_uri: str) -> Known:
-    """Read what the lake holds of a data set, and what a source has said of it."""
-    names = ("image_records", "images", "labels", "species", "ingest_issues")
-    records, images, labels, species, issues = tables.latest(lake, *names)
-    rows = query.answer(lake, "pending/known_records", [records], dataset=dataset)
-    current = query.answer(lake, "labels/labels_by_source", [labels], dataset=dataset, source=source_uri)
-    by_observation: dict[str, set[str]] = {}
-    for observation_id, species_id in zip(
-        current["observation_id"].to_pylist(), current["species_id"].to_pylist(), strict=True
-    ):
-        by_observation.setdefault(observation_id, set()).add(species_id)
-    seen = query.answer(lake, "pending/known_issues", [issues], dataset=dataset)
-    return Known(
-        images={
-            row["image_name"]: KnownRecord(row["image_id"], row["observation_id"], row["split_tag"])
-            for row in rows.to_pylist()
-        },
-        contents=set(query.answer(lake, "pending/known_images", [images])["image_id"].to_pylist()),
-        labels={key: frozenset(value) for key, value in by_observation.items()},
-        species=set(query.answer(lake, "pending/known_species", [species])["species_id"].to_pylist()),
-        issues=set(zip(seen["image_name"].to_pylist(), seen["kind"].to_pylist(), strict=True)),
-    )
-
-
-def shards(
-    items: Iterable[SourceRecord | SourceIssue], most_items: int, most_bytes: int = 256 << 20
-) -> Iterator[list[SourceRecord | SourceIssue]]:
-    """Cut what a source yields into lists, in its order; what a list holds fits into memory."""
-    shard: list[SourceRecord | SourceIssue] = []
-    weight = 0
-    for item in items:
-        size = _file_size(item)
-        if shard and (len(shard) == most_items or weight + size > most_bytes):
-            yield shard
-            shard, weight = [], 0
-        shard.append(item)
-        weight += size
-    if shard:
-        yield shard
-
-
-def write_shard(
-    lake: Lake,
-    dataset: str,
-    source_uri: str,
-    shard: Iterable[SourceRecord | SourceIssue],
-    held: Known,
-    flow_run_id: str,
-    threads: int = 4,
-    on_read: Callable[[int], None] = lambda count: None,
-) -> Count:
-    """Take in one shard of a source and return what became of it.
-
-    Args:
-        lake: The place of the tables.
-        dataset: The data set that the records belong to.
-        source_uri: Who says so, for the labels.
-        shard: Records and issues of the source.
-        held: What the lake holds; is brought up to date.
-        flow_run_id: The flow run that writes.
-        threads: Files read and decoded at once; decoders release the interpreter's lock.
-        on_read: Told after each item, for a progress bar.
-    """
-    items = list(shard)
-    issues = [item for item in items if isinstance(item, SourceIssue)]
-    on_read(len(issues))
-    # A file that another table of this data set has named is no file without a row.
-    answered = [item for item in issues if item.kind == "file_without_row" and item.image_name in held.images]
-    issues = [item for item in issues if item not in answered]
-    kept: dict[str, _Read] = {}
-    already_known: list[SourceRecord] = []
-    with ThreadPoolExecutor(threads) as pool:
-        for read in pool.map(
-            lambda record: _read(record, held), (item for item in items if isinstance(item, SourceRecord))
-        ):
-            on_read(1)
-            if isinstance(read, SourceIssue):
-                issues.append(read)
-            elif isinstance(read.facts, Refusal):
-                issues.append(SourceIssue(read.record.image_name, read.facts.kind, read.facts.detail))
-            elif (on_record := held.images.get(read.record.image_name)) is None:
-                kept[read.record.image_name] = read
-            elif (differing := _difference(read, on_record)) is None:
-                already_known.append(read.record)
-            else:
-                issues.append(differing)
-    stamp = {"flow_run_id": flow_run_id}
-    now = datetime.now(UTC)
-    labelled = [*(read.record for read in kept.values()), *already_known]
-    # What is held is brought up to date after each commit and not before: where a commit fails, the shard is tried
-    # again with the same ``held``, which must not say that rows are there that never were written.
-    images = _append(lake, "images", _image_rows(kept.values(), held, now, stamp))
-    held.contents.update(read.image_id for read in kept.values())
-    species = _append(lake, "species", _species_rows(labelled, held, now, stamp))
-    held.species.update(one.species_id for record in labelled for one in record.species)
-    labels = _append(lake, "labels", _label_rows(dataset, source_uri, labelled, held, now, stamp))
-    held.labels.update(_label_sets(labelled))
-    noted = _append(lake, "ingest_issues", _issue_rows(dataset, source_uri, issues, held, now, stamp))
-    held.issues.update((issue.image_name, issue.kind) for issue in issues)
-    records = _append(lake, "image_records", _record_rows(dataset, kept.values(), now, stamp))
-    held.images.update(
-        (name, KnownRecord(read.image_id, read.record.observation_id, read.record.split_tag))
-        for name, read in kept.items()
-    )
-    written = (images, species, labels, noted, records)
-    by_kind: Counter[str] = Counter()
-    for issue in issues:
-        by_kind[issue.kind] += issue.row_count
-    return Count(
-        kept=len(kept),
-        already_known=len(already_known) + len(answered),
-        set_aside=by_kind.total(),
-        set_aside_by_kind=by_kind,
-        byte_count=sum(len(read.content) for read in kept.values()),
-        labels=labels.row_count if labels else 0,
-        committed=tuple(done.snapshot for done in written if done and done.row_count),
-    )
-
-
-def _file_size(item: SourceRecord | SourceIssue) -> int:
-    """Return the bytes of a record's file; what cannot be asked for has none, and is reported when it is read."""
-    try:
-        return item.path.stat().st_size if isinstance(item, SourceRecord) else 0
-    except OSError:
-        return 0
-
-
-def _read(record: SourceRecord, held: Known) -> _Read | SourceIssue:
-    """Read and hash one file, and decode it where the lake does not hold its content."""
-    try:
-        content = record.path.read_bytes()
-    except OSError as error:
-        return SourceIssue(record.image_name, "unreadable", f"the file cannot be read: {error.strerror}")
-    image_id = identity(content)
-    return _Read(record, image_id, content, None if image_id in held.contents else examine(content))
-
-
-def _difference(read: _Read, on_record: KnownRecord) -> SourceIssue | None:
-    """Return what a source now says otherwise of a photograph on record; records are never rewritten."""
-    name, record = read.record.image_name, read.record
-    if read.image_id != on_record.image_id:
-        detail = f"the name is known with other bytes ({on_record.image_id[:12]})"
-        return SourceIssue(name, "name_with_other_content", detail)
-    for column, now, then in (
-        ("observation", record.observation_id, on_record.observation_id),
-        ("split", record.split_tag, on_record.split_tag),
-    ):
-        if now != then:
-            detail = f"its {column} is {then} on record and {now} here; take it in as another data set to change that"
-            return SourceIssue(name, "record_changed", detail)
-    return None
-
-
-def _append(lake: Lake, table: str, rows: list[dict[str, object]]) -> tables.Appended | None:
-    if not rows:
-        return None
-    return tables.append(lake, table, pa.Table.from_pylist(rows, schema=TABLES[table].columns))
-
-
-def _image_rows(reads: Iterable[_Read], held: Known, now: datetime, stamp: dict[str, str]) -> list[dict[str, object]]:
-    return [
-        {
-            "image_id": image_id,
-            "bytes": read.content,
-            **asdict(read.facts),
-            "byte_count": len(read.content),
-            "ingested_at": now,
-            **stamp,
-        }
-        for image_id, read in {read.image_id: read for read in reads}.items()
-        if image_id not in held.contents and isinstance(read.facts, ImageFacts)
-    ]
-
-
-def _species_rows(
-    records: Iterable[SourceRecord], held: Known, now: datetime, stamp: dict[str, str]
-) -> list[dict[str, object]]:
-    named: dict[str, SourceSpecies] = {}
-    for species in (species for record in records for species in record.species):
-        named.setdefault(species.species_id, species)
-    return [
-        {**asdict(species), "recorded_at": now, **stamp}
-        for species_id, species in named.items()
-        if species_id not in held.species
-    ]
-
-
-def _label_rows(
-    dataset: str,
-    source_uri: str,
-    records: Iterable[SourceRecord],
-    held: Known,
-    now: datetime,
-    stamp: dict[str, str],
-) -> list[dict[str, object]]:
-    """Return the label sets that are new or differ from those that hold; a changed set is written whole."""
-    return [
-        {
-            "dataset": dataset,
-            "observation_id": observation_id,
-            "species_id": species_id,
-            "source": source_uri,
-            "status": "given",
-            "labelled_at": now,
-            **stamp,
-        }
-        for observation_id, given in _label_sets(records).items()
-        if held.labels.get(observation_id) != given
-        for species_id in sorted(given)
-    ]
-
-
-def _label_sets(records: Iterable[SourceRecord]) -> dict[str, frozenset[str]]:
-    """Return the species ids of each labelled observation."""
-    return {
-        record.observation_id: frozenset(species.species_id for species in record.species)
-        for record in records
-        if record.species
+def record_source(
+    lake: Lake, dataset: str, uri: str, form: str, options: Mapping[str, object], flow_run_id: str
+) -> Appended:
+    """Remember how a source was read, so that it can be taken in again."""
+    row = {
+        "dataset": dataset,
+        "source_id": tables.digest([form, dict(options)]),
+        "source_uri": uri,
+        "format": form,
+        "options": tables.canonical_json(dict(options)),
+        "first_read_at": datetime.now(UTC),
+        "flow_run_id": flow_run_id,
     }
+    return tables.append(lake, "ingest_sources", _rows("ingest_sources", [row]))
 
 
-def _issue_rows(
-    dataset: str,
-    source_uri: str,
-    issues: Iterable[SourceIssue],
-    held: Known,
-    now: datetime,
-    stamp: dict[str, str],
-) -> list[dict[str, object]]:
-    """Return the issues that are not on record; those of one photograph and kind are one row."""
-    rows: dict[tuple[str, str], dict[str, object]] = {}
-    for issue in issues:
-        key = (issue.image_name, issue.kind)
-        if key in held.issues:
-            continue
-        rows[key] = {
-            "dataset": dataset,
-            "image_name": issue.image_name,
-            "kind": issue.kind,
-            "detail": issue.detail,
-            "row_count": issue.row_count + (int(str(rows[key]["row_count"])) if key in rows else 0),
-            "source_uri": source_uri,
-            "first_seen_at": now,
-            **stamp,
-        }
-    return list(rows.values())
+def _records(written: Sequence[Appended]) -> int:
+    return sum(done.row_count for done in written if done.snapshot.table == "image_records")
 
 
-def _record_rows(dataset: str, reads: Iterable[_Read], now: datetime, stamp: dict[str, str]) -> list[dict[str, object]]:
-    return [
-        {
-            "dataset": dataset,
-            "image_name": read.record.image_name,
-            "image_id": read.image_id,
-            "observation_id": read.record.observation_id,
-            "split_tag": read.record.split_tag,
-            "organ": read.record.organ,
-            "latitude": read.record.latitude,
-            "longitude": read.record.longitude,
-            "country_code": read.record.country_code,
-            "observed_on": read.record.observed_on,
-            "license": read.record.license,
-            "author": read.record.author,
-            "source_uri": str(read.record.path.resolve()),
-            "extra": tables.canonical_json(read.record.extra) if read.record.extra else None,
-            "ingested_at": now,
-            **stamp,
-        }
-        for read in reads
-    ]
+def _completed(table: str, rows: pa.Table, constants: Mapping[str, object]) -> pa.Table:
+    """Add the columns of a table that are the same in all rows."""
+    for column in TABLES[table].columns:
+        if column.name in constants and column.name not in rows.column_names:
+            value = pa.repeat(pa.scalar(constants[column.name], column.type), rows.num_rows)
+            rows = rows.append_column(column.name, value)
+    return rows
+
+
+def _rows(table: str, rows: Sequence[Mapping[str, object]]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=TABLES[table].columns)

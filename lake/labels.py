@@ -1,30 +1,11 @@
-"""Which species an observation shows, and on which side of a split it stands."""
+"""Which species an observation shows, and which photographs are learnt from."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import pyarrow as pa
 
 from lake import query, tables
-from lake.errors import LakeError
-from lake.schemas import TABLES
-from lake.tables import Appended, Lake, Snapshot
-
-
-@dataclass(frozen=True)
-class SplitRecipe:
-    """How observations that carry no split of their own are divided."""
-
-    val_fraction: float = 0.2  # of the training observations, where the source gives no val
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.val_fraction <= 0.5:
-            raise LakeError(f"a validation share of {self.val_fraction} makes no sense; it lies above 0 and up to 0.5")
-
-    def split_id(self, dataset: str) -> str:
-        """The name of the split: data set, share and seed."""
-        return f"{dataset}-val{self.val_fraction * 100:g}-seed{self.seed}"
+from lake.tables import Lake, Snapshot
 
 
 @dataclass(frozen=True)
@@ -45,36 +26,26 @@ class TrainingExamples:
 
 
 def current(lake: Lake, dataset: str, labels: Snapshot | None = None) -> pa.Table:
-    """Return the species that hold now for each observation: observation_id, species_id."""
+    """Return the species that hold now for each observation, in the taxonomy of today: observation_id, species_id."""
     snapshot = tables.latest(lake, "labels")[0] if labels is None else labels
-    return query.answer(lake, "labels/current_labels", [snapshot], dataset=dataset)
+    (changes,) = tables.latest(lake, "taxon_changes")
+    with query.session(lake, [snapshot, changes]) as ask:
+        return current_in(ask, dataset)
 
 
-def assign_splits(lake: Lake, dataset: str, recipe: SplitRecipe, flow_run_id: str) -> Appended:
-    """Give every labelled observation that has none its place in the split; those that have one keep it."""
-    records, labels, splits = tables.latest(lake, "image_records", "labels", "splits")
-    waiting = query.answer(
-        lake,
-        "pending/observations_to_split",
-        [splits],
-        {
-            "tags": query.answer(lake, "labels/observation_tags", [records], dataset=dataset),
-            "current_labels": current(lake, dataset, labels),
-        },
-        split_id=recipe.split_id(dataset),
-        val_fraction=recipe.val_fraction,
-        seed=str(recipe.seed),
-    )
-    constants = {
-        "split_id": recipe.split_id(dataset),
-        "assigned_at": datetime.now(UTC),
-        "flow_run_id": flow_run_id,
-    }
-    schema = TABLES["splits"].columns
-    for name, value in constants.items():
-        column = pa.repeat(pa.scalar(value, schema.field(name).type), waiting.num_rows)
-        waiting = waiting.append_column(name, column)
-    return tables.append(lake, "splits", waiting, splits)
+def current_in(ask: query.Session, dataset: str) -> pa.Table:
+    """Return the same from an engine that sees ``labels`` and ``taxon_changes``."""
+    ask.show("current_labels", ask.answer("labels/current_labels", dataset=dataset))
+    ask.show("current_changes", ask.answer("labels/current_changes"))
+    ask.show("accepted_species", ask.answer("labels/accepted_species"))
+    return ask.answer("labels/accepted_labels")
+
+
+def accepted_species(lake: Lake) -> pa.Table:
+    """Return what became of species that were renamed, merged or split: species_id, accepted_id (null if split)."""
+    with query.session(lake, tables.latest(lake, "taxon_changes")) as ask:
+        ask.show("current_changes", ask.answer("labels/current_changes"))
+        return ask.answer("labels/accepted_species")
 
 
 def training_examples(lake: Lake, dataset: str, split_id: str) -> TrainingExamples:
@@ -89,8 +60,11 @@ def training_examples(lake: Lake, dataset: str, split_id: str) -> TrainingExampl
     rows = query.answer(
         lake,
         "training/training_examples",
-        [records, splits, species],
-        {"current_labels": holding},
+        [records, splits],
+        {
+            "current_labels": holding,
+            "current_species": query.answer(lake, "labels/current_species", [species]),
+        },
         dataset=dataset,
         split_id=split_id,
     )

@@ -72,7 +72,8 @@ _ALL = (
         key=("image_id",),
         columns=_columns(
             image_id=TEXT,  # sha256 of the bytes, hex
-            bytes=pa.binary(),  # exactly as they were found
+            bytes=_optional(pa.binary()),  # exactly as they were found; null where they lie in a file of their own
+            blob_uri=_optional(TEXT),  # that file, below the lake's root, named by the image_id
             format=TEXT,  # as Pillow names it: JPEG, PNG, ...
             width_px=SMALL,  # upright: after the orientation of the EXIF block
             height_px=SMALL,
@@ -83,6 +84,24 @@ _ALL = (
         written_by="ingest",
         read_by="ingest, embed",
         writer=BLOBS,
+    ),
+    Table(
+        name="file_reads",
+        grain="(location, byte_count, modified_ns, attempt)",
+        key=("location", "byte_count", "modified_ns", "attempt"),
+        columns=_columns(
+            location=TEXT,  # a path, a path!/member of an archive, or an address on the web
+            byte_count=COUNT,  # as listed: a file of the same size and time is not read again; -1 on the web
+            modified_ns=COUNT,  # since 1970; -1 on the web
+            attempt=SMALL,  # 1 is the first; the last one holds
+            image_id=_optional(TEXT),  # what it holds
+            kind=_optional(TEXT),  # or why it was refused
+            detail=_optional(TEXT),
+            read_at=UTC,
+            flow_run_id=TEXT,
+        ),
+        written_by="ingest",
+        read_by="ingest",
     ),
     Table(
         name="image_records",
@@ -98,6 +117,8 @@ _ALL = (
             latitude=_optional(REAL),
             longitude=_optional(REAL),
             country_code=_optional(TEXT),
+            base_quadrat=_optional(TEXT),  # the same ground over several dates
+            transect=_optional(TEXT),  # the line of quadrats that it belongs to
             observed_on=_optional(pa.date32()),
             license=_optional(TEXT),
             author=_optional(TEXT),
@@ -118,7 +139,7 @@ _ALL = (
             observation_id=TEXT,
             species_id=TEXT,
             source=TEXT,  # who says so: the folder or table that it was read from
-            status=TEXT,  # given
+            status=TEXT,  # given, or withdrawn: the source no longer says so
             labelled_at=UTC,  # the latest set of an observation is the one that holds
             flow_run_id=TEXT,
         ),
@@ -127,50 +148,103 @@ _ALL = (
     ),
     Table(
         name="species",
-        grain="species_id",
-        key=("species_id",),
+        grain="(species_id, source, recorded_at)",
+        key=("species_id", "source", "recorded_at"),
         columns=_columns(
             species_id=TEXT,
-            scientific_name=TEXT,  # for people; nothing is ever joined on it
+            scientific_name=_optional(TEXT),  # for people; nothing is ever joined on it
             genus=_optional(TEXT),
             family=_optional(TEXT),
+            is_venomous=_optional(YES_NO),
+            gbif_id=_optional(TEXT),
+            source=TEXT,  # who says so; each column's latest word holds
             recorded_at=UTC,
             flow_run_id=TEXT,
         ),
         written_by="ingest",
-        read_by="train, demo",
+        read_by="ingest, train, demo",
+    ),
+    Table(
+        name="taxon_changes",
+        grain="(old_species_id, new_species_id, recorded_at)",
+        key=("old_species_id", "new_species_id", "recorded_at"),
+        columns=_columns(
+            old_species_id=TEXT,
+            new_species_id=TEXT,
+            kind=TEXT,  # rename, merge or split
+            source=TEXT,
+            recorded_at=UTC,  # the latest set of an old id is the one that holds
+            flow_run_id=TEXT,
+        ),
+        written_by="ingest",
+        read_by="train, predict, evaluate",
+    ),
+    Table(
+        name="ingest_sources",
+        grain="(dataset, source_id)",
+        key=("dataset", "source_id"),
+        columns=_columns(
+            dataset=TEXT,
+            source_id=TEXT,  # hash of format and options
+            source_uri=TEXT,
+            format=TEXT,  # folder, table, plantclef, ...
+            options=TEXT,  # how it was read, as canonical JSON
+            first_read_at=UTC,
+            flow_run_id=TEXT,
+        ),
+        written_by="ingest",
+        read_by="ingest",
     ),
     Table(
         name="ingest_issues",
-        grain="(dataset, image_name, kind)",
-        key=("dataset", "image_name", "kind"),
+        grain="(dataset, image_name, kind, last_seen_at)",
+        key=("dataset", "image_name", "kind", "last_seen_at"),
         columns=_columns(
             dataset=TEXT,
             image_name=TEXT,
             kind=TEXT,
             detail=TEXT,
-            row_count=COUNT,  # rows or files of the source that it stands for
+            row_count=COUNT,  # rows or files of the source that it stands for; 0 when it is so no longer
+            is_set_aside=YES_NO,  # false: noted only, the photograph is kept
+            is_on_record=YES_NO,  # whether a photograph of this name was on record all the same
+            species_ids=_optional(pa.list_(pa.string())),  # as the source labels it
+            attempts=SMALL,  # to read the file; 0 where there is none to read
             source_uri=_optional(TEXT),
             first_seen_at=UTC,
+            last_seen_at=UTC,  # the latest row of a name and kind holds
             flow_run_id=TEXT,
         ),
-        written_by="ingest, embed",
+        written_by="ingest, embed, audit, train",
         read_by="ingest, embed, status",
+    ),
+    Table(
+        name="perceptual_hashes",
+        grain="image_id",
+        key=("image_id",),
+        columns=_columns(
+            image_id=TEXT,
+            phash=COUNT,  # 64 bits: near-duplicates differ in few of them
+            hashed_at=UTC,
+            flow_run_id=TEXT,
+        ),
+        written_by="audit, train",
+        read_by="audit, train",
     ),
     Table(
         name="splits",
         grain="(split_id, observation_id)",
         key=("split_id", "observation_id"),
         columns=_columns(
-            split_id=TEXT,  # names data set, held-out share and seed
+            split_id=TEXT,  # names data set, held-out shares, grouping and seed
             observation_id=TEXT,
             split=TEXT,  # train, val or test
-            reason=TEXT,  # given by the source, or drawn
+            reason=TEXT,  # given by the source, joined its group, drawn, or kept to be learnt from
+            group_id=TEXT,  # observations of one group stand on one side
             assigned_at=UTC,
             flow_run_id=TEXT,
         ),
-        written_by="train",
-        read_by="train, evaluate",
+        written_by="audit, train",
+        read_by="audit, train, evaluate",
     ),
     Table(
         name="embedding_specs",

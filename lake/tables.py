@@ -9,9 +9,10 @@ import json
 import random
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -81,11 +82,12 @@ def create_missing(lake: Lake) -> list[str]:
     be read is never mistaken for an empty one.
 
     Raises:
-        LakeError: If the files of a table are there and its log is not.
+        LakeError: If the files of a table are there and its log is not, or a table has other columns than it should.
     """
     created = []
     for table in TABLES.values():
         if exists(lake, table.name):
+            _require_contract(lake, table)
             continue
         # Asked again after looking: another process may have created the table and written to it meanwhile.
         if _holds_files(lake, table.name) and not exists(lake, table.name):
@@ -149,7 +151,58 @@ def scan(lake: Lake, snapshot: Snapshot) -> pl.LazyFrame:
     return pl.scan_delta(open_table(lake, snapshot.table, snapshot.version))
 
 
-def append(lake: Lake, name: str, rows: pa.Table, planned_on: Snapshot | None = None) -> Appended:
+class KnownKeys:
+    """The keys of a table, kept up to date by reading only the files that others have added.
+
+    For a process that appends again and again: looking at the whole table before each append would cost more with
+    every one. About 200 bytes a key that is held.
+    """
+
+    def __init__(self, lake: Lake, name: str, absent_in: Snapshot | None = None) -> None:
+        """Read the keys that there are.
+
+        Args:
+            lake: The place of the tables.
+            name: The table.
+            absent_in: The snapshot in which none of the keys that will be asked for is, and which will not be asked
+                for twice: then only what others add later has to be known.
+        """
+        self._columns = list(_contract(name).key)
+        self._options = dict(lake.storage_options)
+        self._files: set[str] = set()
+        self._keys: set[tuple[object, ...]] = set()
+        self._holds_own = absent_in is None
+        if absent_in is None:
+            self.refresh(open_table(lake, name))
+        else:
+            self._files.update(open_table(lake, name, absent_in.version).file_uris())
+
+    def __contains__(self, key: tuple[object, ...]) -> bool:
+        return key in self._keys
+
+    def refresh(self, handle: DeltaTable) -> None:
+        """Read the keys of the files that are new to this process."""
+        added = [uri for uri in handle.file_uris() if uri not in self._files]
+        if added:
+            keys = pl.scan_parquet(added, storage_options=self._options).select(self._columns).collect()
+            self._keys.update(keys.iter_rows())
+            self._files.update(added)
+
+    def without(self, rows: pa.Table) -> pa.Table:
+        """Return the rows whose key is not known."""
+        is_new = [key not in self._keys for key in _keys(rows, self._columns)]
+        return rows if all(is_new) else rows.filter(pa.array(is_new, pa.bool_()))
+
+    def written(self, handle: DeltaTable, rows: pa.Table) -> None:
+        """Take note of rows that this process has written."""
+        if self._holds_own:
+            self._keys.update(_keys(rows, self._columns))
+        self._files.update(handle.file_uris())
+
+
+def append(
+    lake: Lake, name: str, rows: pa.Table, planned_on: Snapshot | None = None, known: KnownKeys | None = None
+) -> Appended:
     """Append those rows whose key the table does not hold yet, in one commit, exactly once.
 
     Args:
@@ -158,6 +211,7 @@ def append(lake: Lake, name: str, rows: pa.Table, planned_on: Snapshot | None = 
         rows: (N, columns of the contract) in any column order; missing nullable columns are filled with null.
         planned_on: The snapshot in which the caller has looked for these keys. While the table still stands
             there, the keys are not read a second time.
+        known: What this process knows of the keys; only files that it has not seen are read.
 
     Returns:
         The snapshot that holds the rows, and how many of them were new.
@@ -165,41 +219,94 @@ def append(lake: Lake, name: str, rows: pa.Table, planned_on: Snapshot | None = 
     Raises:
         RowsRefusedError: If rows do not fit the contract or name one key twice.
         TableMissingError: If the lake holds no such table.
+        LakeError: If the rows cannot be written; then none of them is.
     """
     table = _contract(name)
     rows = _conform(table, rows)
+
+    def fresh(handle: DeltaTable) -> pa.Table:
+        if known is not None:
+            known.refresh(handle)
+            return known.without(rows)
+        if planned_on is not None and planned_on.version == handle.version():
+            return rows
+        try:
+            return _without_known(table, handle, rows)
+        except FileNotFoundError as error:
+            raise LakeError(f"the table {name!r} in {lake.root} has lost a file: {error}") from error
+
+    return _commit(lake, table, fresh, known)
+
+
+def append_planned(lake: Lake, name: str, plan: Callable[[Snapshot], pa.Table]) -> Appended:
+    """Append what a plan finds missing, in one commit; where another writer was faster, plan again.
+
+    For rows whose need, and not only whose key, hangs on what the table holds: two who plan the same at once write
+    it once.
+
+    Args:
+        lake: The place of the tables.
+        name: The table.
+        plan: Looks at the table in a snapshot and returns the rows that it lacks.
+
+    Returns:
+        The snapshot that holds the rows, and how many were written.
+
+    Raises:
+        RowsRefusedError: If rows do not fit the contract or name one key twice.
+        LakeError: If the rows cannot be written; then none of them is.
+    """
+    table = _contract(name)
+    return _commit(lake, table, lambda handle: _conform(table, plan(Snapshot(name, handle.version()))))
+
+
+def _commit(
+    lake: Lake, table: Table, fresh: Callable[[DeltaTable], pa.Table], known: KnownKeys | None = None
+) -> Appended:
+    """Write what is fresh in the newest version through the handle that was looked at; look again if that moved."""
+    name = table.name
     for attempt in range(_ATTEMPTS):
         handle = open_table(lake, name)
-        fresh = rows
-        if planned_on is None or planned_on.version != handle.version():
-            fresh = _without_known(table, handle, rows)
-        if fresh.num_rows == 0:
+        rows = fresh(handle)
+        if rows.num_rows == 0:
             return Appended(Snapshot(name, handle.version()), 0)
         number = handle.transaction_version(_SEQUENCE)
         try:
             # Through the handle that was looked at: a fresh one would not notice what came in between.
             write_deltalake(
                 handle,
-                fresh,
+                rows,
                 mode="append",
                 writer_properties=table.writer,
                 commit_properties=CommitProperties(
                     app_transactions=[
                         Transaction(_SEQUENCE, 0 if number is None else number + 1),
-                        Transaction(_content_id(table, fresh), 0),
+                        Transaction(_content_id(table, rows), 0),
                     ]
                 ),
             )
         except CommitFailedError:
             time.sleep(random.uniform(0, 0.05 * (attempt + 1)))  # apart, so that two writers do not keep step
             continue
-        return Appended(Snapshot(name, handle.version()), fresh.num_rows)
+        except (DeltaError, OSError) as error:
+            raise LakeError(
+                f"{rows.num_rows} rows cannot be written to {name!r} in {lake.root}, and none of them is: {error}. "
+                f"When there is room and the right to write, the same command goes on."
+            ) from error
+        if known is not None:
+            known.written(handle, rows)
+        return Appended(Snapshot(name, handle.version()), rows.num_rows)
     raise LakeError(f"{name!r} in {lake.root} was committed to by others {_ATTEMPTS} times in a row; run again")
 
 
 def canonical_json(value: object) -> str:
     """Return the one JSON text of a value: sorted keys, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def parsed(text: str) -> Any:
+    """Return the value of a JSON text."""
+    return json.loads(text)
 
 
 def digest(value: object, length: int = 16) -> str:
@@ -214,6 +321,17 @@ def describe(snapshots: Iterable[Snapshot]) -> str:
 
 def _holds_files(lake: Lake, name: str) -> bool:
     return lake.is_local and any(Path(lake.uri(name)).rglob("*.parquet"))
+
+
+def _require_contract(lake: Lake, table: Table) -> None:
+    """Refuse a table that another version of taxalake has made."""
+    found = [field.name for field in open_table(lake, table.name).schema().fields]
+    if found != table.columns.names:
+        differing = ", ".join(sorted(set(found) ^ set(table.columns.names))) or "their order"
+        raise LakeError(
+            f"the table {table.name!r} in {lake.root} was made by another version of taxalake (it differs in "
+            f"{differing}): take the photographs into a new home, or use the version that made this one"
+        )
 
 
 def _contract(name: str) -> Table:
@@ -266,9 +384,13 @@ def _without_known(table: Table, handle: DeltaTable, rows: pa.Table) -> pa.Table
     return rows.take(fresh["position"].to_arrow())
 
 
+def _keys(rows: pa.Table, columns: Iterable[str]) -> Iterator[tuple[object, ...]]:
+    return zip(*(rows[column].to_pylist() for column in columns), strict=True)
+
+
 def _content_id(table: Table, rows: pa.Table) -> str:
     """Name an append by what it holds: a hash of its sorted keys."""
     members = hashlib.sha256()
-    for key in sorted(zip(*(rows[column].to_pylist() for column in table.key), strict=True)):
+    for key in sorted(_keys(rows, table.key)):
         members.update(repr(key).encode())
     return f"{table.name}:{members.hexdigest()[:32]}"

@@ -2,66 +2,70 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+
+import polars as pl
 
 from lake.errors import SourceError
-from lake.sources import (
-    SPLIT_TAGS,
-    SourceIssue,
-    SourceRecord,
-    SourceSpecies,
-    files_below,
-    is_image_name,
-    printable,
-    split_tag,
-)
+from lake.files import Files
+from lake.sources import ROWS, SPECIES, SPLIT_TAGS, Batch, conform, split_tag
 
 
 @dataclass(frozen=True)
 class FolderSource:
-    """``folder/<species>/**/<any name>.<any image extension>``; each photograph is an observation of its own."""
+    """``<species>/**/<any name>.<any image extension>``; each photograph is an observation of its own."""
 
-    folder: Path
+    files: Files
     split: str | None = None  # the split tag of all its photographs
+    names_are_unique: bool = False
 
     @property
     def uri(self) -> str:
-        """The folder."""
-        return str(self.folder.resolve())
+        """The folder, or the archive."""
+        return self.files.uri
 
-    def __iter__(self) -> Iterator[SourceRecord | SourceIssue]:
-        """Yield every file, as a record or as an issue.
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield every file with the row that its place says.
 
         Raises:
-            SourceError: If it is no folder or the split tag is none.
+            SourceError: If there is no such folder, the split tag is none, or the sub-folders are splits.
         """
         tag = None if self.split is None else split_tag(self.split, "the split tag")
-        self._refuse_splits_for_species()
-        for path in files_below(self.folder):
-            inside = path.relative_to(self.folder)
-            # With the tag: train/Poa/1.jpg and test/Poa/1.jpg, taken in one after the other, are two photographs.
-            name = inside.as_posix() if tag is None else f"{tag}/{inside.as_posix()}"
-            if printable(name) != name:
-                yield SourceIssue(printable(name), "name_not_text", "the bytes of its name are no UTF-8: rename it")
-                continue
-            if not is_image_name(path):
-                yield SourceIssue(name, "not_an_image", f"{path.suffix or 'no'} extension is none of an image format")
-                continue
-            species = inside.parts[0] if len(inside.parts) > 1 else None
-            yield SourceRecord(
-                image_name=name,
-                path=path,
-                observation_id=name,
-                species=() if species is None else (SourceSpecies(species, species.replace("_", " ")),),
-                split_tag=tag,
+        seen = 0
+        folders: set[str] = set()
+        for listing in self.files.listing():
+            numbered = listing.with_row_index("row_number", seen + 1)
+            seen += len(listing)
+            folders.update(_first_folders(listing))
+            rows = numbered.select(
+                "row_number",
+                # With the tag: train/Poa/1.jpg and test/Poa/1.jpg, taken in one after the other, are two photographs.
+                image_name=pl.col("file_name") if tag is None else pl.concat_str(pl.lit(f"{tag}/"), "file_name"),
+                file_name=pl.col("file_name"),
+                split_tag=pl.lit(tag, pl.String),
+                kind=pl.when(pl.col("kind").is_null() & ~pl.col("is_image"))
+                .then(pl.lit("not_an_image"))
+                .otherwise(pl.col("kind")),
+                detail=pl.when(pl.col("kind").is_null() & ~pl.col("is_image"))
+                .then(pl.lit("its extension is none of an image format"))
+                .otherwise(pl.col("detail")),
             )
+            species = (
+                numbered.filter(pl.col("file_name").str.contains("/", literal=True))
+                .with_columns(species_id=pl.col("file_name").str.split("/").list.first())
+                .select("row_number", "species_id", scientific_name=pl.col("species_id").str.replace_all("_", " "))
+            )
+            yield Batch(conform(rows, ROWS), conform(species, SPECIES), listing)
+        self._refuse_splits_for_species(folders)
 
-    def _refuse_splits_for_species(self) -> None:
+    def _refuse_splits_for_species(self, folders: set[str]) -> None:
         """Refuse the folder above train and test: its sub-folders are no species."""
-        folders = [path for path in self.folder.iterdir() if path.is_dir()] if self.folder.is_dir() else []
-        inside = {path.name.lower() for path in folders if not path.name.startswith(".")}
-        if inside and inside <= set(SPLIT_TAGS):
+        if folders and {name.lower() for name in folders} <= set(SPLIT_TAGS):
             raise SourceError(
-                f"the sub-folders of {self.folder} are splits ({', '.join(sorted(inside))}), not species; take them in "
+                f"the sub-folders of {self.uri} are splits ({', '.join(sorted(folders))}), not species; take them in "
                 f"one by one, each with its --split-tag"
             )
+
+
+def _first_folders(listing: pl.DataFrame) -> list[str]:
+    inside = listing.filter(pl.col("file_name").str.contains("/", literal=True))
+    return inside["file_name"].str.split("/").list.first().unique().to_list()

@@ -1,29 +1,41 @@
-"""A CSV table with named columns beside a folder of photographs."""
+"""A CSV table with named columns, beside a folder or an archive of photographs, or with their addresses."""
 
 import difflib
-import math
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import polars as pl
-from polars.exceptions import PolarsError
 
 from lake.errors import SourceError
+from lake.files import Files
 from lake.sources import (
-    SourceIssue,
-    SourceRecord,
-    SourceSpecies,
-    files_below,
-    is_image_name,
-    printable,
-    split_tag,
+    ROWS,
+    SPECIES,
+    Batch,
+    conform,
+    day,
+    extra,
+    number,
+    outermost_folders,
+    plain_path,
+    said,
+    split_tags,
+    unread,
+    unread_day,
+    with_malformed,
 )
+from lake.sources.delimited import text_of
 
 # Columns of `image_records` that a table fills by naming a column so; all others are kept as JSON.
-_TEXT_COLUMNS = ("organ", "country_code", "license", "author")
+_TEXT_COLUMNS = ("organ", "country_code", "base_quadrat", "transect", "license", "author")
+_TAXONOMY = ("genus", "family", "gbif_id")
+# Column -> its value, and what it says where that is none.
+_VALUES = {
+    "latitude": (number("latitude", -90, 90), unread("latitude", 90)),
+    "longitude": (number("longitude", -180, 180), unread("longitude", 180)),
+    "observed_on": (day("observed_on"), unread_day("observed_on")),
+}
 
 
 @dataclass(frozen=True)
@@ -31,199 +43,146 @@ class TableSource:
     """One row per photograph. All values are read as text: ids keep their leading zeros."""
 
     csv: Path
-    image_column: str
-    species_column: str
+    files: Files | None  # None: every photograph is fetched
+    image_column: str | None  # paths inside the place of the files; None: the address names the photograph
+    species_column: str | None = None  # without it nothing is labelled
     observation_column: str | None = None  # without it, each photograph is an observation of its own
     split_column: str | None = None
-    name_column: str | None = None  # the scientific name; without it the species id is the name
+    name_column: str | None = None  # the scientific name; without it the species id stands for it
     species_separator: str | None = None  # between the species of a quadrat
-    root: Path | None = None  # where the image column's paths begin; by default beside the table
+    url_column: str | None = None  # addresses of photographs that have no file
+    delimiter: str | None = None  # None: found by the header
+    encoding: str = "utf-8"
+    names_are_unique: bool = False
 
     @property
     def uri(self) -> str:
         """The table."""
         return str(self.csv.resolve())
 
-    def __iter__(self) -> Iterator[SourceRecord | SourceIssue]:
-        """Yield every row, and every image file that no row names and that lies where the table's photographs lie.
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield every row, and every file that lies where the table's photographs lie.
 
         That is below the outermost folders that the rows name: a table beside the photographs of another one does not
-        answer for those.
+        answer for those. Where names are unique it is everywhere.
 
         Raises:
             SourceError: If the table or a column is missing, or a split is spelt in no known way.
         """
-        rows = self._rows()
-        species = self._species_by_observation(rows)
-        root = self._root
-        named: set[str] = set()
-        files: set[Path] = set()
-        for number, row in enumerate(rows.iter_rows(named=True), start=2):  # line 1 is the header
-            name = self._name(row)
-            if name is None:
-                yield SourceIssue(f"row {number}", "row_without_name", f"{self.image_column} is empty")
-                continue
-            if name in named:
-                yield SourceIssue(name, "duplicate_name", f"row {number} names the photograph a second time")
-                continue
-            named.add(name)
-            path = root / name
-            files.add(_plain(path))
-            if not _is_file(path):
-                yield SourceIssue(name, "row_without_file", f"row {number}: there is no file {path}")
-                continue
-            yield self._record(name, path, row, species)
-        for path in _files_beside(root, named):
-            if is_image_name(path) and _plain(path) not in files:
-                name = printable(path.relative_to(root).as_posix())
-                yield SourceIssue(name, "file_without_row", f"no row of {self.csv.name} names it")
+        text = text_of(self.csv, self.delimiter, self.encoding)
+        wanted = self.image_column or self.url_column
+        columns = text.columns(wanted)
+        self._require(columns)
+        folders: set[str] = set()
+        for part in text.parts(wanted):
+            rows = self._rows(part.frame, columns)
+            folders |= outermost_folders(rows["file_name"])
+            yield Batch(with_malformed(rows, part.malformed), self._species(part.frame, columns))
+        if self.files is not None and folders:
+            for listing in self.files.listing(None if self.names_are_unique else folders):
+                yield Batch(files=listing)
 
-    @property
-    def _root(self) -> Path:
-        return self.csv.parent if self.root is None else self.root
-
-    def _rows(self) -> pl.DataFrame:
-        if not self.csv.is_file():
-            raise SourceError(f"there is no table {self.csv}")
-        try:
-            # infer_schema=False: every value stays the text that it was.
-            rows = pl.scan_csv(self.csv, infer_schema=False, encoding="utf8").collect(engine="streaming")
-        except PolarsError as error:
-            raise SourceError(f"{self.csv} cannot be read as a CSV table: {error}") from error
+    def _require(self, columns: Sequence[str]) -> None:
         asked = {
             "image": self.image_column,
             "species": self.species_column,
             "observation": self.observation_column,
             "split": self.split_column,
             "name": self.name_column,
+            "url": self.url_column,
         }
+        if self.image_column is None and self.url_column is None:
+            raise SourceError(f"which column of {self.csv} names the photographs? Say --image-column or --url-column")
         for role, column in asked.items():
-            if column is not None and column not in rows.columns:
-                near = difflib.get_close_matches(column, rows.columns, n=1)
+            if column is not None and column not in columns:
+                near = difflib.get_close_matches(column, columns, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise SourceError(
                     f"{self.csv} has no column {column!r} (asked for as --{role}-column){hint} "
-                    f"Its columns are {', '.join(rows.columns)}."
+                    f"Its columns are {', '.join(columns)}."
                 )
-        if self.split_column is not None:
-            for tag in rows[self.split_column].drop_nulls().unique().sort():
-                if tag.strip():
-                    split_tag(tag, f"column {self.split_column!r} of {self.csv.name}")
-        return rows
 
-    def _name(self, row: dict[str, str | None]) -> str | None:
-        """Return the photograph's name: ``./a.jpg`` and ``a.jpg`` are one, and so are both kinds of slash."""
-        given = _clean(row[self.image_column])
-        return None if given is None else PurePosixPath(given.replace("\\", "/")).as_posix()
+    def _rows(self, frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+        """Return what the rows say of photographs."""
+        chosen = {
+            "observation_id": said(self.observation_column) if self.observation_column else None,
+            "url": said(self.url_column) if self.url_column else None,
+            "split_tag": split_tags(self.split_column, f"column {self.split_column!r} of {self.csv.name}", frame)
+            if self.split_column
+            else None,
+            "file_name": self._file_name() if self.image_column and self.files else None,
+            "image_name": self._image_name(),
+            **{name: said(name) for name in _TEXT_COLUMNS if name in columns},
+            **{name: value for name, (value, _) in _VALUES.items() if name in columns},
+        }
+        if self.image_column:
+            frame = frame.with_columns(pl.col(self.image_column).str.strip_chars())
+        given = {name: expression.alias(name) for name, expression in chosen.items() if expression is not None}
+        rest = frame.with_columns(said_else for name, (_, said_else) in _VALUES.items() if name in columns)
+        rows = frame.select("row_number", *given.values(), rest.select("row_number", self._extra(columns))["extra"])
+        # Where names are unique, the folders before them may be those of another machine.
+        return conform(rows, ROWS) if self.names_are_unique else _refuse_outside(conform(rows, ROWS))
 
-    def _observation(self, row: dict[str, str | None], name: str) -> str:
-        given = _clean(row[self.observation_column]) if self.observation_column else None
-        return name if given is None else given
+    def _image_name(self) -> pl.Expr:
+        if self.image_column is None:
+            return said(str(self.url_column))
+        return self._file_name()
 
-    def _species_by_observation(self, rows: pl.DataFrame) -> dict[str, tuple[SourceSpecies, ...]]:
-        """Return the species of each observation over all of its rows, ordered by id."""
-        found: dict[str, dict[str, SourceSpecies]] = {}
-        for row in rows.iter_rows(named=True):
-            name = self._name(row)
-            listed = _clean(row[self.species_column])
-            if name is None or listed is None:
-                continue
-            scientific = _clean(row[self.name_column]) if self.name_column else None
-            ids = self._parts(listed)
-            names = self._parts(scientific) if scientific else ids
-            if len(names) != len(ids):
-                names = ids  # a list of another length says of no species which name is its own
-            of_observation = found.setdefault(self._observation(row, name), {})
-            for species_id, label in zip(ids, names, strict=True):
-                of_observation.setdefault(species_id, SourceSpecies(species_id, label))
-        return {key: tuple(value[part] for part in sorted(value)) for key, value in found.items()}
+    def _file_name(self) -> pl.Expr:
+        """Return the path inside the place of the files, also of a name that is written from the root of the system."""
+        name = plain_path(str(self.image_column))
+        inside = name.str.strip_prefix(f"{self.files.uri.rstrip('/')}/") if self.files else name
+        return pl.when(inside.str.len_bytes() > 0).then(inside).otherwise(None)
 
-    def _parts(self, listed: str) -> list[str]:
-        parts = listed.split(self.species_separator) if self.species_separator else [listed]
-        return [part.strip() for part in parts if part.strip()]
+    def _extra(self, columns: Sequence[str]) -> pl.Expr:
+        """Return what has no column of its own, and what was none of the values that its column takes."""
+        own = {
+            self.image_column,
+            self.species_column,
+            self.observation_column,
+            self.split_column,
+            self.name_column,
+            self.url_column,
+            *_TEXT_COLUMNS,
+            *_TAXONOMY,
+        }
+        return extra(name for name in columns if name not in own)
 
-    def _record(
-        self,
-        name: str,
-        path: Path,
-        row: dict[str, str | None],
-        species: dict[str, tuple[SourceSpecies, ...]],
-    ) -> SourceRecord:
-        observation_id = self._observation(row, name)
-        tag = _clean(row[self.split_column]) if self.split_column else None
-        own = {self.image_column, self.species_column, self.observation_column, self.split_column, self.name_column}
-        rest = {key: value for key, value in row.items() if key not in own and value}
-        latitude = _number(rest, "latitude")
-        longitude = _number(rest, "longitude")
-        observed_on = _day(rest, "observed_on")
-        texts = {column: rest.pop(column, None) for column in _TEXT_COLUMNS}
-        return SourceRecord(
-            image_name=name,
-            path=path,
-            observation_id=observation_id,
-            species=species.get(observation_id, ()),
-            split_tag=None if tag is None else split_tag(tag, f"{self.csv.name}"),
-            latitude=latitude,
-            longitude=longitude,
-            observed_on=observed_on,
-            extra=rest,
-            **texts,
+    def _species(self, frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+        """Return the species that each row names."""
+        if self.species_column is None:
+            return SPECIES.to_frame()
+        named = frame.select(
+            "row_number",
+            species_id=self._list(self.species_column),
+            scientific_name=self._list(self.name_column) if self.name_column else pl.lit(None, pl.List(pl.String)),
+            **{name: said(name) for name in _TAXONOMY if name in columns},
+        ).filter(pl.col("species_id").list.len() > 0)
+        # A list of another length says of no species which name is its own.
+        paired = pl.col("scientific_name").list.len() == pl.col("species_id").list.len()
+        nameless = pl.col("species_id").list.eval(pl.lit(None, pl.String))
+        species = (
+            named.with_columns(scientific_name=pl.when(paired).then("scientific_name").otherwise(nameless))
+            .explode("species_id", "scientific_name")
+            .filter(pl.col("species_id").is_not_null())
         )
+        return conform(species, SPECIES)
+
+    def _list(self, column: str) -> pl.Expr:
+        """Return the parts of a cell, without outer space and without empty ones."""
+        cell = pl.col(column)
+        parts = cell.str.split(self.species_separator) if self.species_separator else pl.concat_list(cell)
+        stripped = pl.element().str.strip_chars()
+        return parts.list.eval(stripped.filter(stripped.str.len_bytes() > 0))
 
 
-def _files_beside(root: Path, named: set[str]) -> Iterator[Path]:
-    """Yield the files below the outermost folders of some names, and those of the root if a name lies there.
-
-    Raises:
-        SourceError: If the root is no folder.
-    """
-    if not root.is_dir():
-        raise SourceError(f"there is no folder {root}")
-    # What lies above the root is named by rows alone.
-    relative = [PurePosixPath(name) for name in named if not name.startswith("/")]
-    folders = {path.parts[0] for path in relative if len(path.parts) > 1}
-    names_here = any(len(path.parts) == 1 for path in relative)
-    for entry in sorted(root.iterdir()):
-        if entry.is_dir() and entry.name in folders:
-            yield from files_below(entry)
-        elif entry.is_file() and names_here and not entry.name.startswith("."):
-            yield entry
-
-
-def _clean(value: str | None) -> str | None:
-    """Return a value without outer space, None where nothing is left."""
-    return (value or "").strip() or None
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a cell of a table may be longer than any file name
-        return False
-
-
-def _plain(path: Path) -> Path:
-    """Return a path that is the same for every way of writing it."""
-    return Path(os.path.normpath(path.absolute()))
-
-
-def _number(rest: dict[str, str], column: str) -> float | None:
-    """Take a number out of the row; what is no number stays in the rest, so that it is not lost."""
-    try:
-        number = float(rest.get(column, ""))
-    except ValueError:
-        return None
-    if not math.isfinite(number):
-        return None
-    del rest[column]
-    return number
-
-
-def _day(rest: dict[str, str], column: str) -> date | None:
-    """Take an ISO date out of the row; what is none stays in the rest, so that it is not lost."""
-    try:
-        day = date.fromisoformat(rest.get(column, ""))
-    except ValueError:
-        return None
-    del rest[column]
-    return day
+def _refuse_outside(rows: pl.DataFrame) -> pl.DataFrame:
+    """Set aside the rows whose file would lie outside of the place of the files."""
+    name = pl.col("file_name")
+    outside = name.str.starts_with("/") | name.str.contains(r"(?:^|/)\.\.(?:/|$)") | name.str.contains(r"^[A-Za-z]:/")
+    return rows.with_columns(
+        kind=pl.when(outside).then(pl.lit("outside_root")).otherwise(pl.col("kind")),
+        detail=pl.when(outside)
+        .then(pl.lit("its path leads out of the folder of the photographs; --root says where they lie"))
+        .otherwise(pl.col("detail")),
+    )

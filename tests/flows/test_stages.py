@@ -19,6 +19,7 @@ from flows.ingest import ingest_folder, ingest_table
 from flows.predict import predict
 from flows.retrain import retrain
 from flows.train import train
+from lake.errors import LossError
 from lake.schemas import TABLES
 
 
@@ -201,7 +202,7 @@ def test_photographs_of_a_folder_come_in_whatever_their_extension(home, tmp_path
         path = tmp_path / "photographs" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (8, 8), (number * 40, 90, 30)).save(path)
-    report = ingest_folder.fn(tmp_path / "photographs", "grasses", "training", home)
+    report = ingest_folder.fn(tmp_path / "photographs", "grasses", "training", home=home)
     assert (report.found, report.kept, report.set_aside) == (4, 4, 0)
     labels = {row["observation_id"]: row["species_id"] for row in content(home, "labels")}
     assert labels == {
@@ -216,7 +217,7 @@ def test_a_killed_stage_is_finished_by_the_same_command(stage, home, flora, back
     """SIGKILL after the first commits; the rerun ends where an undisturbed run ends."""
     small = {"TAXALAKE_INGEST_SHARD_IMAGES": "4", "TAXALAKE_EMBED_SHARD_TILES": "4"}
     words = plants(flora) if stage == "ingest" else ["embed", "--dataset", "plants", "--backbone", backbone]
-    table = "image_records" if stage == "ingest" else "embeddings"
+    table = "file_reads" if stage == "ingest" else "embeddings"
     undisturbed = tmp_path / "undisturbed"
     for place in (home, undisturbed):
         if stage == "embed":
@@ -300,9 +301,12 @@ def test_the_split_of_another_data_set_says_nothing_of_this_one(finished, flora)
 
 def test_what_a_source_now_says_otherwise_of_a_photograph_is_set_aside(home, flora):
     ingest_table.fn(flora.plants_csv, "plants", "image", "species_id", "observation", home=home)
-    report = ingest_table.fn(flora.plants_csv, "plants", "image", "species_id", "observation", "split", home=home)
+    again = (flora.plants_csv, "plants", "image", "species_id", "observation", "split")
+    with pytest.raises(LossError, match=r"60 of 60 new rows .*\n.*\n +record_changed"):
+        ingest_table.fn(*again, home=home)
+    report = ingest_table.fn(*again, max_loss=1.0, home=home)
     assert report.set_aside_by_kind == {"record_changed": 60}
-    assert "its split is None on record" in content(home, "ingest_issues")[0]["detail"]
+    assert "its split is none on record" in content(home, "ingest_issues")[0]["detail"]
 
 
 def test_a_moved_backbone_is_found_by_its_weights(home, flora, backbone, tmp_path):

@@ -5,11 +5,25 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from lake import query, tables
+from lake.files import LISTING
 from lake.schemas import TABLES
+from lake.sources import ROWS, SPECIES
 from lake.tables import Lake
 
+# What a source says, as it is staged for questions; of Arrow's two types of text the one of the tables.
+_STAGED = {
+    name: pa.schema(
+        (field.name, pa.string() if field.type == pa.large_string() else field.type)
+        for field in schema.to_frame().to_arrow().schema
+    )
+    for name, schema in {"source_rows": ROWS, "source_species": SPECIES, "source_files": LISTING}.items()
+}
 # The first table that has a column says its type: `bytes` are those of images before they are counted elsewhere.
-_TYPES = {field.name: field.type for table in reversed(TABLES.values()) for field in table.columns}
+_TYPES = {
+    "is_known_issue": pa.bool_(),
+    **{field.name: field.type for schema in _STAGED.values() for field in schema},
+    **{field.name: field.type for table in reversed(TABLES.values()) for field in table.columns},
+}
 _FILLERS = {pa.string(): "", pa.binary(): b"", pa.bool_(): False, pa.list_(pa.float32()): [0.0]}
 
 Row = tuple[object, ...]
@@ -35,6 +49,16 @@ def filled(table: str, columns: str, *values: Row) -> pa.Table:
             filler = day(1) if pa.types.is_timestamp(field.type) else _FILLERS.get(field.type, 0)
             whole.append(pa.array([filler] * said.num_rows, field.type))
     return pa.table(whole, schema=TABLES[table].columns)
+
+
+def staged(name: str, columns: str, *values: Row) -> pa.Table:
+    """Return whole rows of what a source says; columns that are not given are null."""
+    given = frame(columns, *values)
+    whole = [
+        given[field.name] if field.name in given.column_names else pa.nulls(given.num_rows, field.type)
+        for field in _STAGED[name]
+    ]
+    return pa.table(whole, schema=_STAGED[name])
 
 
 def rows(table: pa.Table, columns: str | None = None) -> list[Row]:

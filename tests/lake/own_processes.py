@@ -1,5 +1,6 @@
 """Real processes for tests that kill them or let them race. They begin warm, with the lake imported: 0.1 s each."""
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -7,14 +8,15 @@ from collections.abc import Callable, Iterable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from deltalake import DeltaTable
 from lake_rows import filled
 
-from lake import tables
+from lake import intake, tables
 from lake.tables import Lake
 
 # Forked from a server that has imported the lake and used none of it: no thread of Arrow or Delta is forked along.
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["pytest", "lake.intake", "lake.embeddings", "lake.sources.table"])
+_CONTEXT.set_forkserver_preload(["pytest", "taking_in", "lake.embeddings", "lake.sources.table"])
 _SECONDS = 60
 
 
@@ -25,13 +27,22 @@ def at_once(work: Callable[..., None], *arguments: tuple[object, ...]) -> list[i
 
 
 def killed_after_append(work: Callable[..., None], arguments: tuple[object, ...], table: str, count: int) -> bool:
-    """Run a function in a process that is killed (-9) right after its n-th append to a table.
+    """Run a function in a process that is killed (-9) right after its n-th commit to a table.
 
     Returns:
         True if it was killed, False if it ended before it came so far.
     """
-    process = _CONTEXT.Process(target=_until, args=(work, arguments, table, count))
-    return _ended([process]) == [-signal.SIGKILL]
+    return _killed(_until_commit, work, arguments, table, count, False)
+
+
+def killed_before_append(work: Callable[..., None], arguments: tuple[object, ...], table: str, count: int) -> bool:
+    """Run a function in a process that is killed (-9) right before its n-th commit to a table."""
+    return _killed(_until_commit, work, arguments, table, count, True)
+
+
+def killed_after_hashing(work: Callable[..., None], arguments: tuple[object, ...], count: int) -> bool:
+    """Run a function in a process that is killed (-9) right after it has hashed its n-th photograph."""
+    return _killed(_until_hash, work, arguments, count)
 
 
 def killed_after_seconds(work: Callable[..., None], arguments: tuple[object, ...], seconds: float) -> bool:
@@ -65,18 +76,39 @@ def _announced(begun: object, work: Callable[..., None], arguments: Iterable[obj
     work(*arguments)
 
 
-def _until(work: Callable[..., None], arguments: Iterable[object], table: str, count: int) -> None:
-    append, seen = tables.append, 0
+def _killed(until: Callable[..., None], *arguments: object) -> bool:
+    return _ended([_CONTEXT.Process(target=until, args=arguments)]) == [-signal.SIGKILL]
 
-    def append_and_die(lake: Lake, name: str, *rest: object) -> tables.Appended:
+
+def _until_commit(
+    work: Callable[..., None], arguments: Iterable[object], table: str, count: int, is_before: bool
+) -> None:
+    write, seen = tables.write_deltalake, 0
+
+    def write_and_die(handle: DeltaTable, *rest: object, **options: object) -> None:
         nonlocal seen
-        done = append(lake, name, *rest)
-        seen += name == table
-        if name == table and seen == count:
+        seen += handle.table_uri.rstrip("/").endswith(f"/{table}")
+        is_due = handle.table_uri.rstrip("/").endswith(f"/{table}") and seen == count
+        if is_due and is_before:
             os.kill(os.getpid(), signal.SIGKILL)
-        return done
+        write(handle, *rest, **options)
+        if is_due:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    tables.append = append_and_die
+    tables.write_deltalake = write_and_die
+    work(*arguments)
+
+
+def _until_hash(work: Callable[..., None], arguments: Iterable[object], count: int) -> None:
+    identity, numbers = intake.identity, itertools.count(1)
+
+    def identity_and_die(content: bytes) -> str:
+        found = identity(content)
+        if next(numbers) == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
+
+    intake.identity = identity_and_die
     work(*arguments)
 
 

@@ -48,8 +48,8 @@ def predicted(lake):
 
 
 def label(lake, *labels):
-    named = [("d", *one) for one in labels]
-    tables.append(lake, "labels", filled("labels", "dataset observation_id species_id labelled_at", *named))
+    named = [("d", *one, "given") for one in labels]
+    tables.append(lake, "labels", filled("labels", "dataset observation_id species_id labelled_at status", *named))
 
 
 def decide(lake, rule=SEVERAL, scope=None):

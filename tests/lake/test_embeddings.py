@@ -7,6 +7,7 @@ from taking_in import take_in
 
 from lake import embeddings, tables
 from lake.errors import CheckFailedError, LakeError
+from lake.files.folder import FolderFiles
 from lake.images import identity
 from lake.sources.folder import FolderSource
 
@@ -18,7 +19,7 @@ CONTENTS = [picture(number) for number in range(4)]
 def stocked(lake, tmp_path):
     """Four photographs of one data set, none of them embedded."""
     files = {f"s1/{number}.jpg": content for number, content in enumerate(CONTENTS)}
-    take_in(lake, "d", FolderSource(lay(tmp_path / "photographs", files)), items_in_shard=2)
+    take_in(lake, "d", FolderSource(FolderFiles(lay(tmp_path / "photographs", files))), images_in_shard=2)
     return lake
 
 
@@ -58,7 +59,7 @@ def test_a_data_set_that_is_not_there_is_told_which_are(stocked):
 
 
 def test_a_data_set_of_which_everything_was_set_aside_has_no_photograph(lake, tmp_path):
-    take_in(lake, "d", FolderSource(lay(tmp_path / "photographs", {"s1/a.jpg": b""})))
+    take_in(lake, "d", FolderSource(FolderFiles(lay(tmp_path / "photographs", {"s1/a.jpg": b""}))))
     with pytest.raises(LakeError, match="no photograph of a data set 'd'"):
         embeddings.require_dataset(lake, "d")
 

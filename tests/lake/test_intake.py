@@ -1,15 +1,18 @@
 import json
-from dataclasses import replace
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 from lake_rows import held, rows
-from small_pictures import bomb, cut, lay, picture
-from taking_in import content, take_in
+from small_pictures import bomb, cut, lay, picture, several
+from taking_in import content, opened, take_in
 
-from lake import intake, labels, tables
+from lake import blobs, embeddings, intake, labels, tables
+from lake.errors import LakeError, LossError
+from lake.files.archive import archive_files
+from lake.files.folder import FolderFiles
 from lake.images import identity
-from lake.sources import SourceIssue
 from lake.sources.folder import FolderSource
 from lake.sources.table import TableSource
 
@@ -19,25 +22,33 @@ def folder(tmp_path):
     return tmp_path / "photographs"
 
 
-def a_table(folder, table, files=None, **columns):
-    lay(folder, {"photographs.csv": table.encode(), **(files or {})})
-    return TableSource(folder / "photographs.csv", "image", "species", **columns)
+def a_folder(folder, files):
+    return FolderSource(FolderFiles(lay(folder, files)))
+
+
+def a_table(folder, table, files=None, name="photographs.csv", **columns):
+    lay(folder, {name: table.encode(), **(files or {})})
+    return TableSource(folder / name, FolderFiles(folder), "image", "species", **columns)
 
 
 def versions(lake):
     return {str(snapshot) for snapshot in tables.latest(lake, *tables.TABLES)}
 
 
+def numbers(count):
+    return {f"s{number % 3}/{number:03}.jpg": picture(number) for number in range(count)}
+
+
 def test_a_photograph_is_stored_byte_for_byte_under_its_hash(lake, folder):
     photograph = picture(1, size=(24, 16), orientation=6)
-    take_in(lake, "d", FolderSource(lay(folder, {"s1/a.jpg": photograph})))
-    assert held(lake, "images", "image_id bytes format width_px height_px byte_count") == [
-        (identity(photograph), photograph, "JPEG", 16, 24, len(photograph))
+    take_in(lake, "d", a_folder(folder, {"s1/a.jpg": photograph}))
+    assert held(lake, "images", "image_id bytes blob_uri format width_px height_px byte_count") == [
+        (identity(photograph), photograph, None, "JPEG", 16, 24, len(photograph))
     ]
 
 
 def test_a_record_says_where_its_photograph_came_from(lake, folder):
-    take_in(lake, "d", FolderSource(lay(folder, {"s1/a.jpg": picture(1)})))
+    take_in(lake, "d", a_folder(folder, {"s1/a.jpg": picture(1)}))
     assert held(lake, "image_records", "dataset image_name image_id observation_id source_uri") == [
         ("d", "s1/a.jpg", identity(picture(1)), "s1/a.jpg", str(folder / "s1/a.jpg"))
     ]
@@ -52,7 +63,8 @@ def test_columns_that_no_contract_knows_are_kept_as_json(lake, folder):
 
 
 def test_what_is_found_is_kept_or_known_or_set_aside(lake, folder):
-    table = "image,species\n" + "".join(f"{name}.jpg,1\n" for name in ("good", "good", "cut", "text", "bomb", "lost"))
+    named = ("good", "good", "cut", "text", "bomb", "lost", "empty", "moving", "dot", "../out")
+    table = "image,species\n" + "".join(f"{name}.jpg,1\n" for name in named)
     files = {
         "good.jpg": picture(1),
         "cut.jpg": cut(picture(2, size=(64, 64))),
@@ -60,47 +72,46 @@ def test_what_is_found_is_kept_or_known_or_set_aside(lake, folder):
         "empty.jpg": b"",
         "bomb.jpg": bomb(60_000, 60_000),
         "more.PNG": picture(3, "PNG"),
+        "moving.jpg": several("GIF", 3),
+        "dot.jpg": picture(4, size=(4, 4)),
     }
-    source = a_table(folder, table + "empty.jpg,1\n,1\n", files)
-    count = take_in(lake, "d", source)
-    assert count.set_aside_by_kind == {
+    source = a_table(folder, table + ",1\na,b,c\n", files)
+    taken = take_in(lake, "d", source)
+    assert taken.set_aside == {
         "duplicate_name": 1,
         "truncated": 1,
         "unreadable": 1,
         "too_large": 1,
         "row_without_file": 1,
         "empty": 1,
+        "animated": 1,
+        "too_small": 1,
+        "outside_root": 1,
         "row_without_name": 1,
+        "row_malformed": 1,
         "file_without_row": 1,
     }
-    assert (count.found, count.kept, count.already_known, count.set_aside) == (len(list(source)), 1, 0, 8)
-    assert count.byte_count == len(picture(1))
-    assert sum(number for (number,) in held(lake, "ingest_issues", "row_count")) == 8
-    again = take_in(lake, "d", source)
-    assert (again.found, again.kept, again.already_known, again.set_aside) == (9, 0, 1, 8)
-    assert again.byte_count == 0
+    count = taken.count
+    assert (count.found, count.kept, count.already_known, count.set_aside, count.unread) == (13, 1, 0, 12, 0)
+    assert sum(number for (number,) in held(lake, "ingest_issues", "row_count")) == 12
+    again = take_in(lake, "d", source).count
+    assert (again.found, again.kept, again.already_known, again.set_aside) == (13, 0, 1, 12)
 
 
 def test_a_folder_of_all_sorts_is_reconciled_too(lake, folder):
-    lay(folder, {"s1/a.JPG": picture(1), "s1/b.jpeg": b"", "s1/notes.txt": b"x", "s1/.DS_Store": b"x"})
-    count = take_in(lake, "d", FolderSource(folder))
-    assert (count.found, count.kept, dict(count.set_aside_by_kind)) == (3, 1, {"empty": 1, "not_an_image": 1})
+    files = {"s1/a.JPG": picture(1), "s1/b.jpeg": b"", "s1/notes.txt": b"x", "s1/.DS_Store": b"x"}
+    taken = take_in(lake, "d", a_folder(folder, files))
+    assert (taken.count.found, taken.count.kept, taken.set_aside) == (3, 1, {"empty": 1, "not_an_image": 1})
 
 
-def test_a_second_intake_commits_nothing(lake, folder):
-    table = "image,species\na.jpg,1\nlost.jpg,1\n"
-    source = a_table(folder, table, {"a.jpg": picture(1), "new.jpg": cut(picture(2))})
+def test_a_second_intake_reads_nothing_and_commits_nothing(lake, folder):
+    table = "image,species\na.jpg,1\nb.jpg,1\nlost.jpg,1\n"
+    source = a_table(folder, table, {"a.jpg": picture(1), "b.jpg": cut(picture(2, size=(64, 64)))})
     first = take_in(lake, "d", source)
     before = versions(lake)
     second = take_in(lake, "d", source)
-    assert {snapshot.table for snapshot in first.committed} == {
-        "images",
-        "species",
-        "labels",
-        "ingest_issues",
-        "image_records",
-    }
-    assert (second.committed, second.labels) == ((), 0)
+    assert first.tables == ["species", "labels", "ingest_issues", "image_records"]
+    assert (first.read.files, second.read.files, second.committed) == (2, 0, [])
     assert versions(lake) == before
 
 
@@ -117,66 +128,135 @@ def test_shards_of_any_size_bring_the_same_rows(tmp_path, folder):
     assert brought[0] == brought[1]
 
 
-def test_a_shard_holds_as_many_items_and_bytes_as_fit(folder):
-    lay(folder, {f"{number}.jpg": b"x" * 10 for number in range(5)})
-    items = list(FolderSource(folder))
-    assert [len(shard) for shard in intake.shards(items, 2)] == [2, 2, 1]
-    assert [len(shard) for shard in intake.shards(items, 100, most_bytes=25)] == [2, 2, 1]
-    assert [len(shard) for shard in intake.shards(items, 100, most_bytes=5)] == [1] * 5
-    assert list(intake.shards([], 2)) == []
-    assert list(intake.shards([SourceIssue("a", "k", "")], 2)) == [[SourceIssue("a", "k", "")]]
+def test_a_photograph_comes_out_of_a_tar_and_a_zip_as_out_of_a_folder(lake, tmp_path):
+    lay(tmp_path / "photographs", numbers(4))
+    of_folder = take_in(lake, "folder", FolderSource(FolderFiles(tmp_path / "photographs")))
+    for form in ("tar", "zip"):
+        packed = shutil.make_archive(str(tmp_path / "packed"), form, tmp_path / "photographs")
+        taken = take_in(lake, form, FolderSource(archive_files(Path(packed))))
+        assert (taken.count.kept, taken.read.images) == (of_folder.count.kept, 0)
+        assert held(lake, "image_records", "image_name image_id source_uri")[-1][2]
+    names = set(held(lake, "image_records", "image_name image_id"))
+    assert len(names) == 4
 
 
-@pytest.mark.parametrize("items_in_shard", [1, 2])
-def test_the_same_bytes_under_two_names_are_stored_once(lake, folder, items_in_shard):
-    lay(folder, {"s1/a.jpg": picture(1), "s1/b.jpg": picture(1)})
-    count = take_in(lake, "d", FolderSource(folder), items_in_shard)
-    assert count.kept == 2
+@pytest.mark.parametrize("images_in_shard", [1, 2])
+def test_the_same_bytes_under_two_names_are_stored_once_and_noted(lake, folder, images_in_shard):
+    taken = take_in(lake, "d", a_folder(folder, {"s1/a.jpg": picture(1), "s1/b.jpg": picture(1)}), images_in_shard)
+    assert (taken.count.kept, taken.count.set_aside) == (2, 0)
     assert held(lake, "images", "image_id") == [(identity(picture(1)),)]
     assert held(lake, "image_records", "image_name") == [("s1/a.jpg",), ("s1/b.jpg",)]
+    assert held(lake, "ingest_issues", "image_name kind detail is_set_aside") == [
+        ("s1/b.jpg", "duplicate_content", "the same bytes as s1/a.jpg", False)
+    ]
+
+
+def test_the_same_bytes_under_two_species_are_kept_and_noted_under_both_names(lake, folder):
+    take_in(lake, "d", a_folder(folder, {"s1/a.jpg": picture(1), "s2/b.jpg": picture(1)}))
+    notes = held(lake, "ingest_issues", "image_name kind detail")
+    assert [note for note in notes if note[1] == "content_of_two_species"] == [
+        (name, "content_of_two_species", "its bytes are labelled s1 and s2") for name in ("s1/a.jpg", "s2/b.jpg")
+    ]
 
 
 def test_the_same_bytes_in_another_data_set_are_stored_once_and_on_record_twice(lake, folder):
-    source = FolderSource(lay(folder, {"s1/a.jpg": picture(1)}))
+    source = a_folder(folder, {"s1/a.jpg": picture(1)})
     take_in(lake, "d", source)
-    assert take_in(lake, "e", source).kept == 1
+    again = take_in(lake, "e", source)
+    assert (again.count.kept, again.read.files) == (1, 0)
     assert len(held(lake, "images", "image_id")) == 1
     assert held(lake, "image_records", "dataset") == [("d",), ("e",)]
 
 
-@pytest.mark.parametrize("newer", [picture(2), cut(picture(2))])
-def test_a_known_name_with_other_bytes_is_set_aside_and_the_first_stay(lake, folder, newer):
-    source = FolderSource(lay(folder, {"s1/a.jpg": picture(1)}))
-    take_in(lake, "d", source)
-    lay(folder, {"s1/a.jpg": newer})
-    count = take_in(lake, "d", source)
-    assert (count.kept, count.already_known, count.set_aside) == (0, 0, 1)
+@pytest.mark.parametrize(("newer", "kind"), [(picture(2), "name_with_other_content"), (b"", "empty")])
+def test_a_known_name_with_other_bytes_is_set_aside_and_the_first_stay(lake, folder, newer, kind):
+    take_in(lake, "d", a_folder(folder, {"s1/a.jpg": picture(1)}))
+    taken = take_in(lake, "d", a_folder(folder, {"s1/a.jpg": newer}))
+    assert (taken.count.kept, taken.count.already_known, taken.set_aside) == (0, 0, {kind: 1})
     assert held(lake, "image_records", "image_id") == [(identity(picture(1)),)]
-    assert len(held(lake, "images", "image_id")) == 1
 
 
 def test_other_bytes_say_which_are_known(lake, folder):
-    source = FolderSource(lay(folder, {"s1/a.jpg": picture(1)}))
-    take_in(lake, "d", source)
-    lay(folder, {"s1/a.jpg": picture(2)})
-    take_in(lake, "d", source)
-    ((kind, detail),) = held(lake, "ingest_issues", "kind detail")
-    assert kind == "name_with_other_content"
+    take_in(lake, "d", a_folder(folder, {"s1/a.jpg": picture(1)}))
+    take_in(lake, "d", a_folder(folder, {"s1/a.jpg": picture(2)}))
+    ((detail,),) = held(lake, "ingest_issues", "detail")
     assert identity(picture(1))[:12] in detail
 
 
 def test_a_photograph_that_was_mended_is_taken_in(lake, folder):
-    source = FolderSource(lay(folder, {"s1/a.jpg": cut(picture(1, size=(64, 64)))}))
-    assert take_in(lake, "d", source).kept == 0
+    assert take_in(lake, "d", a_folder(folder, {"s1/a.jpg": cut(picture(1, size=(64, 64)))})).count.kept == 0
+    assert take_in(lake, "d", a_folder(folder, {"s1/a.jpg": picture(1)})).count.kept == 1
+
+
+def test_a_file_of_known_place_size_and_time_is_not_opened(lake, folder):
+    source = a_folder(folder, {"s1/a.jpg": picture(1), "s1/b.jpg": b"junk"})
+    take_in(lake, "d", source)
+    for path in (folder / "s1/a.jpg", folder / "s1/b.jpg"):
+        status = path.stat()
+        path.write_bytes(b"x" * status.st_size)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    taken = take_in(lake, "d", source)
+    assert (taken.read.files, taken.count.already_known, taken.set_aside) == (0, 1, {"unreadable": 1})
+    assert take_in(lake, "d", source, read_all=True).read.files == 2
+
+
+def test_a_file_with_another_time_is_read_again_and_the_same_bytes_are_known(lake, folder):
+    source = a_folder(folder, {"s1/a.jpg": picture(1)})
+    take_in(lake, "d", source)
+    os.utime(folder / "s1/a.jpg", (1, 1))
+    taken = take_in(lake, "d", source)
+    assert (taken.read.files, taken.count.already_known, taken.read.images, taken.committed) == (1, 1, 0, [])
+
+
+def test_what_was_refused_is_read_again_when_it_is_asked_for_by_kind(lake, folder):
+    source = a_folder(folder, {"s1/a.jpg": b"junk", "s1/b.jpg": b""})
+    take_in(lake, "d", source)
+    assert take_in(lake, "d", source, retried=["unreadable"]).read.files == 1
+    issues = held(lake, "ingest_issues", "image_name kind attempts")
+    assert issues == [("s1/a.jpg", "unreadable", 1), ("s1/a.jpg", "unreadable", 2), ("s1/b.jpg", "empty", 1)]
+
+
+def test_a_reason_that_may_have_passed_is_looked_at_again_each_time(lake, folder):
+    class Flickering(FolderFiles):
+        def read(self, file):
+            (folder / "s1/a.jpg").touch()  # another time than the listing's: it is being written
+            return super().read(file)
+
     lay(folder, {"s1/a.jpg": picture(1)})
-    assert take_in(lake, "d", source).kept == 1
+    os.utime(folder / "s1/a.jpg", (1, 1))
+    taken = take_in(lake, "d", FolderSource(Flickering(folder)))
+    assert (taken.count.kept, taken.set_aside) == (0, {"changed_while_reading": 1})
+    assert take_in(lake, "d", FolderSource(FolderFiles(folder))).count.kept == 1
+
+
+def test_a_large_photograph_lies_in_a_file_of_its_own_named_by_its_content(lake, folder):
+    large, small = picture(1, size=(400, 300)), picture(2)
+    take_in(lake, "d", a_folder(folder, {"s1/a.jpg": large, "s1/b.jpg": small}), inline_bytes=len(small))
+    uri = f"blobs/{identity(large)[:2]}/{identity(large)}"
+    assert set(held(lake, "images", "bytes blob_uri")) == {(None, uri), (small, None)}
+    assert (Path(lake.root) / uri).read_bytes() == large
+    (images,) = tables.latest(lake, "images")
+    assert embeddings.images_of(lake, images, [identity(large)]) == {identity(large): large}
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"x"), lambda path: path.unlink()])
+def test_a_damaged_file_of_a_large_photograph_is_an_error_and_mended_by_reading_again(lake, folder, damage):
+    large = picture(1, size=(400, 300))
+    source = a_folder(folder, {"s1/a.jpg": large})
+    take_in(lake, "d", source, inline_bytes=100)
+    (uri,) = held(lake, "images", "blob_uri")[0]
+    damage(Path(lake.root) / uri)
+    with pytest.raises(LakeError, match=r"Take its source in again with --reread"):
+        blobs.get(lake, identity(large), uri)
+    taken = take_in(lake, "d", source, inline_bytes=100, read_all=True)
+    assert blobs.get(lake, identity(large), uri) == large
+    assert (taken.read.images, taken.committed) == (0, [])
 
 
 def test_a_correction_appends_and_only_the_latest_labels_hold(lake, folder):
     files = {"a.jpg": picture(1), "b.jpg": picture(2)}
     take_in(lake, "d", a_table(folder, "image,species\na.jpg,wrong\nb.jpg,1\n", files))
-    count = take_in(lake, "d", a_table(folder, "image,species\na.jpg,right\nb.jpg,1\n"))
-    assert (count.labels, [snapshot.table for snapshot in count.committed]) == (1, ["species", "labels"])
+    assert take_in(lake, "d", a_table(folder, "image,species\na.jpg,right\nb.jpg,1\n")).tables == ["species", "labels"]
     assert len(held(lake, "labels", "species_id")) == 3
     assert rows(labels.current(lake, "d")) == [("a.jpg", "right"), ("b.jpg", "1")]
 
@@ -193,83 +273,69 @@ def test_a_label_that_is_taken_back_no_longer_holds(lake, folder):
     assert rows(labels.current(lake, "d")) == [("a.jpg", "1"), ("a.jpg", "2")]
 
 
-def test_a_photograph_that_is_not_labelled_any_more_keeps_its_label(lake, folder):
+def test_an_emptied_cell_withdraws_the_label_once(lake, folder):
     take_in(lake, "d", a_table(folder, "image,species\na.jpg,1\n", {"a.jpg": picture(1)}))
-    assert take_in(lake, "d", a_table(folder, "image,species\na.jpg,\n")).committed == ()
+    emptied = a_table(folder, "image,species\na.jpg,\n")
+    assert take_in(lake, "d", emptied).tables == ["labels"]
+    assert take_in(lake, "d", emptied).committed == []
+    assert rows(labels.current(lake, "d")) == []
+    assert take_in(lake, "d", a_table(folder, "image,species\na.jpg,1\n")).tables == ["labels"]
     assert rows(labels.current(lake, "d")) == [("a.jpg", "1")]
 
 
-def test_a_species_is_known_by_its_id_and_keeps_its_first_name(lake, folder):
-    table = "image,species,name\na.jpg,1,Poa annua\nb.jpg,1,Poa trivialis\nc.jpg,2,Poa annua\n"
-    files = {f"{name}.jpg": picture(number) for number, name in enumerate("abc")}
-    take_in(lake, "d", a_table(folder, table, files, name_column="name"))
-    assert held(lake, "species", "species_id scientific_name") == [("1", "Poa annua"), ("2", "Poa annua")]
+def test_an_observation_that_a_table_names_no_more_keeps_its_label(lake, folder):
+    files = {"a.jpg": picture(1), "b.jpg": picture(2)}
+    take_in(lake, "d", a_table(folder, "image,species\na.jpg,1\nb.jpg,2\n", files))
+    take_in(lake, "d", a_table(folder, "image,species\na.jpg,1\n"))
+    assert rows(labels.current(lake, "d")) == [("a.jpg", "1"), ("b.jpg", "2")]
 
 
-def test_two_issues_of_one_kind_and_name_are_one_row_that_counts_both(lake):
-    shard = [SourceIssue("a.jpg", "duplicate_name", "row 3"), SourceIssue("a.jpg", "duplicate_name", "row 4")]
-    count = intake.write_shard(lake, "d", "here", shard, intake.known(lake, "d", "here"), "run")
-    assert count.set_aside == 2
+def test_a_photograph_without_a_file_labels_nothing(lake, folder):
+    take_in(lake, "d", a_table(folder, "image,species\nlost.jpg,1\na.jpg,2\n", {"a.jpg": picture(1)}))
+    assert held(lake, "labels", "observation_id") == [("a.jpg",)]
+    assert held(lake, "species", "species_id") == [("2",)]
+
+
+def test_two_issues_of_one_kind_and_name_are_one_row_that_counts_both(lake, folder):
+    table = "image,species\n" + "a.jpg,1\n" * 3
+    assert take_in(lake, "d", a_table(folder, table, {"a.jpg": picture(1)})).set_aside == {"duplicate_name": 2}
     assert held(lake, "ingest_issues", "image_name kind row_count") == [("a.jpg", "duplicate_name", 2)]
 
 
-def test_a_file_that_vanishes_while_it_is_read_is_set_aside(lake, folder):
-    items = list(FolderSource(lay(folder, {"s1/a.jpg": picture(1)})))
-    (folder / "s1/a.jpg").unlink()
-    (shard,) = intake.shards(items, 10)
-    count = intake.write_shard(lake, "d", "here", shard, intake.known(lake, "d", "here"), "run")
-    assert dict(count.set_aside_by_kind) == {"unreadable": 1}
-    assert held(lake, "ingest_issues", "detail") == [("the file cannot be read: No such file or directory",)]
+def test_a_file_that_vanishes_before_it_is_read_is_set_aside(lake, folder):
+    class Vanishing(FolderFiles):
+        def read(self, file):
+            Path(file.location).unlink()
+            return super().read(file)
+
+    lay(folder, {"s1/a.jpg": picture(1)})
+    assert take_in(lake, "d", FolderSource(Vanishing(folder))).set_aside == {"cannot_be_opened": 1}
 
 
-def test_every_item_is_told_of_once(lake, folder):
-    items = list(FolderSource(lay(folder, {"s1/a.jpg": picture(1), "s1/b.jpg": b"", "s1/c.txt": b""})))
-    told = []
-    intake.write_shard(lake, "d", "here", items, intake.known(lake, "d", "here"), "run", on_read=told.append)
-    assert sum(told) == len(items)
-
-
-@pytest.mark.parametrize("table", ["images", "species", "labels", "ingest_issues", "image_records"])
-def test_a_shard_whose_commit_failed_is_written_whole_when_it_is_tried_again(lake, folder, monkeypatch, table):
+@pytest.mark.parametrize("table", ["images", "file_reads", "species", "labels", "ingest_issues", "image_records"])
+def test_an_intake_whose_commit_failed_is_finished_when_it_is_tried_again(lake, folder, monkeypatch, table):
     source = a_table(folder, "image,species\na.jpg,1\nlost.jpg,1\n", {"a.jpg": picture(1)})
-    known = intake.known(lake, "d", "here")
-    append = tables.append
+    write = tables.write_deltalake
 
-    def fail(lake, name, *rest):
-        if name == table:
+    def fail(handle, *rest, **options):
+        if handle.table_uri.rstrip("/").endswith(f"/{table}"):
             raise OSError("the disk is full")
-        return append(lake, name, *rest)
+        return write(handle, *rest, **options)
 
-    monkeypatch.setattr(tables, "append", fail)
-    with pytest.raises(OSError, match="disk is full"):
-        intake.write_shard(lake, "d", source.uri, list(source), known, "run")
+    monkeypatch.setattr(tables, "write_deltalake", fail)
+    with pytest.raises(LakeError, match=r"rows cannot be written .* and none of them is: the disk is full"):
+        take_in(lake, "d", source)
     monkeypatch.undo()
-    count = intake.write_shard(lake, "d", source.uri, list(source), known, "run")
+    count = take_in(lake, "d", source).count
     assert (count.found, count.kept, count.set_aside) == (2, 1, 1)
     assert {name: len(found) for name, found in content(lake).items()} == dict.fromkeys(content(lake), 1)
 
 
-def test_counts_of_shards_add_up():
-    one = intake.Count(kept=1, set_aside=2, byte_count=10, labels=1, committed=(tables.Snapshot("labels", 1),))
-    two = intake.Count(already_known=3, committed=(tables.Snapshot("labels", 2), tables.Snapshot("images", 0)))
-    both = one + two
-    assert (both.found, both.kept, both.already_known, both.set_aside, both.byte_count, both.labels) == (
-        6,
-        1,
-        3,
-        2,
-        10,
-        1,
-    )
-    assert both.committed == (tables.Snapshot("labels", 2), tables.Snapshot("images", 0))
-    assert replace(one) + intake.Count() == one
-
-
 def test_the_photographs_themselves_are_left_as_they_were(lake, folder):
-    source = FolderSource(lay(folder, {"s1/a.jpg": picture(1), "s1/b.jpg": cut(picture(2))}))
-    before = {path: path.read_bytes() for path in Path(folder).rglob("*.jpg")}
+    source = a_folder(folder, {"s1/a.jpg": picture(1), "s1/b.jpg": cut(picture(2))})
+    before = {path: path.read_bytes() for path in folder.rglob("*.jpg")}
     take_in(lake, "d", source)
-    assert {path: path.read_bytes() for path in Path(folder).rglob("*.jpg")} == before
+    assert {path: path.read_bytes() for path in folder.rglob("*.jpg")} == before
 
 
 @pytest.mark.parametrize(
@@ -286,24 +352,94 @@ def test_a_photograph_that_moved_in_the_data_set_is_set_aside_and_its_record_sta
         return take_in(lake, "d", a_table(folder, table, {"a.jpg": picture(1)}, **columns))
 
     told("a.jpg,1,o1,train")
-    count = told(row)
-    assert (count.already_known, dict(count.set_aside_by_kind)) == (0, {"record_changed": 1})
+    taken = told(row)
+    assert (taken.count.already_known, taken.set_aside) == (0, {"record_changed": 1})
     assert held(lake, "image_records", "observation_id split_tag") == [("o1", "train")]
     assert held(lake, "labels", "observation_id") == [("o1",)]
     assert detail in held(lake, "ingest_issues", "detail")[0][0]
 
 
 def test_a_file_that_another_table_of_the_data_set_named_is_no_file_without_row(lake, folder):
-    lay(folder, {"1.csv": b"image,species\na.jpg,1\n", "2.csv": b"image,species\nb.jpg,1\n"})
     lay(folder, {f"{name}.jpg": picture(number) for number, name in enumerate("abc")})
-    one, two = (TableSource(folder / name, "image", "species") for name in ("1.csv", "2.csv"))
-    take_in(lake, "d", one)
-    count = take_in(lake, "d", two)
+    take_in(lake, "d", a_table(folder, "image,species\na.jpg,1\n", name="1.csv"))
+    count = take_in(lake, "d", a_table(folder, "image,species\nb.jpg,1\n", name="2.csv")).count
     assert (count.found, count.kept, count.already_known, count.set_aside) == (3, 1, 1, 1)
 
 
 def test_two_tables_that_differ_on_one_observation_say_their_word_once_each(lake, folder):
-    lay(folder, {"a.jpg": picture(1), "1.csv": b"image,species\na.jpg,s1\n", "2.csv": b"image,species\na.jpg,s2\n"})
-    one, two = (TableSource(folder / name, "image", "species") for name in ("1.csv", "2.csv"))
-    assert [take_in(lake, "d", source).labels for source in (one, two, one, two)] == [1, 1, 0, 0]
+    one = a_table(folder, "image,species\na.jpg,s1\n", {"a.jpg": picture(1)}, name="1.csv")
+    two = a_table(folder, "image,species\na.jpg,s2\n", name="2.csv")
+    written = [take_in(lake, "d", source).tables for source in (one, two, one, two)]
+    assert [brought.count("labels") for brought in written] == [1, 1, 0, 0]
     assert rows(labels.current(lake, "d")) == [("a.jpg", "s2")]
+
+
+def lossy(folder, good, lost):
+    table = "image,species\n" + "".join(f"{number}.jpg,s{number % 4}\n" for number in range(good + lost))
+    return a_table(folder, table, {f"{number}.jpg": picture(number) for number in range(good)})
+
+
+def test_more_loss_than_is_accepted_stops_before_anything_comes_on_record(lake, folder):
+    with pytest.raises(LossError) as stopped:
+        take_in(lake, "d", lossy(folder, 30, 21), most_loss=0.01)
+    words = str(stopped.value)
+    assert "21 of 51 new rows and files" in words
+    assert "(41.2%) would be set aside, and 1.0% is what is accepted" in words
+    assert "row_without_file" in words
+    assert "--max-loss 0.42" in words
+    # before the first photograph is read: the rows and the listing show it
+    assert content(lake) == {table: [] for table in content(lake)}
+
+
+def test_the_loss_is_counted_by_reason_and_extension_with_the_species(lake, folder):
+    with pytest.raises(LossError, match=r"row_without_file +jpg +21 +4 +30\.jpg"):
+        take_in(lake, "d", lossy(folder, 30, 21), most_loss=0.01)
+
+
+def test_loss_that_only_reading_shows_stops_before_the_records(lake, folder):
+    files = {f"s1/{number}.jpg": picture(number) if number < 5 else cut(picture(number)) for number in range(30)}
+    source = a_folder(folder, files)
+    with pytest.raises(LossError, match=r"25 of 30"):
+        take_in(lake, "d", source, most_loss=0.5)
+    assert held(lake, "image_records", "image_name") == []
+    assert held(lake, "ingest_issues", "image_name") == []
+    # accepted, it goes on from what was read
+    taken = take_in(lake, "d", source, most_loss=0.9)
+    assert (taken.read.files, taken.count.kept, taken.count.set_aside) == (0, 5, 25)
+
+
+@pytest.mark.parametrize(("good", "lost", "most"), [(0, 20, 0.01), (79, 21, 0.21)])
+def test_twenty_lost_photographs_or_an_accepted_share_are_no_reason_to_stop(lake, folder, good, lost, most):
+    assert take_in(lake, "d", lossy(folder, good, lost), most_loss=most).count.set_aside == lost
+
+
+def test_what_was_accepted_once_does_not_stop_the_next_intake(lake, folder):
+    take_in(lake, "d", lossy(folder, 10, 30), most_loss=1.0)
+    assert take_in(lake, "d", lossy(folder, 10, 30), most_loss=0.0).count.set_aside == 30
+
+
+def test_a_new_loss_is_held_against_what_is_new_and_not_against_what_was_there(lake, folder):
+    files = numbers(200)
+    take_in(lake, "d", a_folder(folder, files), most_loss=0.0)
+    broken = {f"s9/{number}.jpg": b"" for number in range(21)}
+    with pytest.raises(LossError, match=r"21 of 21"):
+        take_in(lake, "d", a_folder(folder, broken), most_loss=0.5)
+
+
+def test_shards_may_be_read_at_once(lake, folder):
+    source = a_folder(folder, numbers(40))
+
+    taken = take_in(lake, "d", source, images_in_shard=3, at_once=4)
+    assert (taken.count.kept, taken.read.files, taken.read.images) == (40, 40, 40)
+    assert len(held(lake, "images", "image_id")) == 40
+
+
+def test_a_shard_holds_as_many_files_and_bytes_as_fit(lake, folder):
+    def sizes(**limits):
+        with opened(lake, a_folder(folder, {f"s1/{number}.jpg": b"x" * 10 for number in range(5)})) as work:
+            work.find_pending()
+            return [len(shard) for shard in work.shards(intake.Limits(**limits))]
+
+    assert sizes(shard_images=2) == [2, 2, 1]
+    assert sizes(shard_bytes=25) == [2, 2, 1]
+    assert sizes(shard_bytes=5) == [1] * 5

@@ -1,16 +1,16 @@
 from collections import Counter
 
-import pytest
 from lake_rows import day, filled, held, rows
 from small_pictures import lay, picture
 from taking_in import take_in
 
-from lake import labels, tables
-from lake.errors import LakeError
-from lake.labels import SplitRecipe
+from lake import labels, splits, tables
+from lake.files.folder import FolderFiles
 from lake.sources.table import TableSource
+from lake.splits import SplitRecipe
 
 HALF = SplitRecipe(val_fraction=0.5)
+LABELS = "dataset observation_id species_id status labelled_at"
 
 
 def observed(lake, *observations):
@@ -18,8 +18,8 @@ def observed(lake, *observations):
     records = sorted({("d", f"{one}-{image}.jpg", one, image, tag) for one, _, image, tag in observations})
     columns = "dataset image_name observation_id image_id split_tag"
     tables.append(lake, "image_records", filled("image_records", columns, *records))
-    named = {("d", one, species, day(1)) for one, species, _, _ in observations if species}
-    tables.append(lake, "labels", filled("labels", "dataset observation_id species_id labelled_at", *sorted(named)))
+    named = {("d", one, species, "given", day(1)) for one, species, _, _ in observations if species}
+    tables.append(lake, "labels", filled("labels", LABELS, *sorted(named)))
     tables.append(lake, "species", filled("species", "species_id", *sorted({(one[2],) for one in named})))
 
 
@@ -33,7 +33,7 @@ def plants(species, count, tag=None, photographs=1):
 
 
 def places(lake, recipe=HALF):
-    labels.assign_splits(lake, "d", recipe, "run")
+    splits.assign(lake, "d", recipe, "run")
     return {
         one: split
         for key, one, split in held(lake, "splits", "split_id observation_id split")
@@ -46,61 +46,11 @@ def examples(lake, recipe=HALF):
     return sorted(zip(found.image_ids, found.species_ids, found.splits, strict=True))
 
 
-@pytest.mark.parametrize("fraction", [0, -0.1, 0.51, 1])
-def test_a_share_that_leaves_too_little_to_learn_from_makes_no_sense(fraction):
-    with pytest.raises(LakeError, match=r"share of .* makes no sense"):
-        SplitRecipe(val_fraction=fraction)
-
-
-def test_a_split_is_named_by_all_that_makes_it():
-    assert SplitRecipe().split_id("plants") == "plants-val20-seed0"
-    assert SplitRecipe(0.125, 3).split_id("plants") == "plants-val12.5-seed3"
-    assert SplitRecipe(0.12).split_id("plants") != SplitRecipe(0.125).split_id("plants")
-    assert SplitRecipe(0.07).split_id("plants") == "plants-val7-seed0"
-
-
 def test_a_split_is_made_by_observation_and_never_by_photograph(lake):
     observed(lake, *plants("s1", 10, photographs=3))
     sides = places(lake)
     assert Counter(sides.values()) == {"train": 5, "val": 5}
     assert all(split == sides[image.rpartition("-")[0]] for image, _, split in examples(lake))
-
-
-def test_a_split_that_the_source_gives_is_kept(lake):
-    observed(lake, *plants("s1", 4, "train"), *plants("s2", 2, "val"), *plants("s3", 2, "test"))
-    assert Counter((one[:2], split) for one, split in places(lake).items()) == {
-        ("s1", "train"): 4,
-        ("s2", "val"): 2,
-        ("s3", "test"): 2,
-    }
-
-
-def test_who_has_a_place_keeps_it_when_the_data_grow(lake):
-    observed(lake, *plants("s1", 5), *plants("s2", 1))
-    before = places(lake)
-    observed(lake, *plants("s1", 9), *plants("s2", 4), *plants("s0", 6))
-    after = places(lake)
-    assert before.items() <= after.items()
-    assert len(after) == 19
-
-
-def test_a_species_seen_once_is_never_drawn_into_val(lake):
-    observed(lake, *(plant for number in range(8) for plant in plants(f"s{number}", 1)))
-    assert set(places(lake).values()) == {"train"}
-
-
-def test_places_are_given_once(lake):
-    observed(lake, *plants("s1", 4))
-    assert labels.assign_splits(lake, "d", HALF, "run").row_count == 4
-    again = labels.assign_splits(lake, "d", HALF, "another run")
-    assert (again.row_count, again.snapshot) == (0, tables.Snapshot("splits", 1))
-
-
-def test_another_seed_is_another_split_beside_the_first(lake):
-    observed(lake, *plants("s1", 20))
-    first, second = places(lake), places(lake, SplitRecipe(0.5, seed=1))
-    assert first != second
-    assert places(lake) == first
 
 
 def test_what_is_not_labelled_has_no_place_and_is_no_example(lake):
@@ -112,7 +62,7 @@ def test_what_is_not_labelled_has_no_place_and_is_no_example(lake):
 def test_the_latest_labels_are_learnt_from(lake):
     observed(lake, *plants("wrong", 2))
     tables.append(lake, "species", filled("species", "species_id", ("right",)))
-    corrected = filled("labels", "dataset observation_id species_id labelled_at", ("d", "wrong-0", "right", day(2)))
+    corrected = filled("labels", LABELS, ("d", "wrong-0", "right", "given", day(2)))
     tables.append(lake, "labels", corrected)
     assert rows(labels.current(lake, "d")) == [("wrong-0", "right"), ("wrong-1", "wrong")]
     places(lake)
@@ -122,9 +72,7 @@ def test_the_latest_labels_are_learnt_from(lake):
 def test_labels_are_read_at_the_version_that_is_asked(lake):
     observed(lake, *plants("s1", 1))
     (before,) = tables.latest(lake, "labels")
-    tables.append(
-        lake, "labels", filled("labels", "dataset observation_id species_id labelled_at", ("d", "s1-0", "s2", day(2)))
-    )
+    tables.append(lake, "labels", filled("labels", LABELS, ("d", "s1-0", "s2", "given", day(2))))
     assert rows(labels.current(lake, "d", before)) == [("s1-0", "s1")]
 
 
@@ -165,7 +113,9 @@ def test_a_table_of_photographs_becomes_examples_with_names(lake, tmp_path):
     seen = ("a.jpg", "o1", "train"), ("b.jpg", "o1", "train"), ("c.jpg", "o2", "val")
     table = "species,name,image,seen,split\n" + "".join(f"1,Poa annua,{','.join(row)}\n" for row in seen)
     lay(tmp_path, {"t.csv": table.encode(), **{f"{name}.jpg": picture(number) for number, name in enumerate("abc")}})
-    take_in(lake, "d", TableSource(tmp_path / "t.csv", "image", "species", "seen", "split", "name"))
+    take_in(
+        lake, "d", TableSource(tmp_path / "t.csv", FolderFiles(tmp_path), "image", "species", "seen", "split", "name")
+    )
     places(lake)
     found = labels.training_examples(lake, "d", HALF.split_id("d"))
     assert sorted(found.splits) == ["train", "train", "val"]

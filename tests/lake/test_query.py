@@ -3,6 +3,7 @@ import tempfile
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, Schema
 from lake_rows import day, filled, frame, held, rows
@@ -31,23 +32,23 @@ def test_a_question_sees_the_snapshots_it_was_given_and_no_newer_rows(lake):
     (empty,) = tables.latest(lake, "species")
     first = tables.append(lake, "species", filled("species", "species_id", ("s1",))).snapshot
     tables.append(lake, "species", filled("species", "species_id", ("s2",)))
-    assert rows(query.answer(lake, "pending/known_species", [empty])) == []
-    assert rows(query.answer(lake, "pending/known_species", [first])) == [("s1",)]
+    assert rows(query.answer(lake, "labels/current_species", [empty]), "species_id") == []
+    assert rows(query.answer(lake, "labels/current_species", [first]), "species_id") == [("s1",)]
 
 
 def test_a_frame_stands_for_a_table():
-    frames = {"species": frame("species_id", ("s1",))}
-    assert rows(query.answer(None, "pending/known_species", frames=frames)) == [("s1",)]
+    frames = {"species": filled("species", "species_id", ("s1",))}
+    assert rows(query.answer(None, "labels/current_species", frames=frames), "species_id") == [("s1",)]
 
 
 def test_a_table_that_was_not_given_is_not_seen(stocked):
-    with pytest.raises(QuestionError, match=r"pending/known_species: .*species does not exist"):
-        query.answer(stocked, "pending/known_species")
+    with pytest.raises(QuestionError, match=r"labels/current_species: .*species does not exist"):
+        query.answer(stocked, "labels/current_species")
 
 
 def test_snapshots_need_a_lake():
-    with pytest.raises(QuestionError, match="was given species@0 but no lake"):
-        query.answer(None, "pending/known_species", [Snapshot("species", 0)])
+    with pytest.raises(QuestionError, match="species@0 was given, but no lake"):
+        query.answer(None, "labels/current_species", [Snapshot("species", 0)])
 
 
 def test_a_question_that_is_in_no_file_is_an_error_that_names_it():
@@ -90,16 +91,35 @@ def test_a_partition_key_stays_the_text_that_it_was(lake, key):
 
 
 def test_a_check_without_offenders_is_silent_and_one_with_them_shows_the_first(lake):
-    frames = {"found": frame("image_name", *((f"{number}.jpg",) for number in range(7)))}
-    snapshots = tables.latest(lake, "image_records", "ingest_issues")
-    rule = "every_found_name_is_kept_or_set_aside"
-    query.check(lake, rule, snapshots, {"found": frame("image_name")}, dataset="d")
+    records = frame("dataset image_name image_id", *(("d", f"{number}.jpg", "i1") for number in range(7)))
+    snapshots = tables.latest(lake, "images")
+    rule = "every_record_has_its_image"
+    query.check(lake, rule, snapshots, {"image_records": records.slice(0, 0)}, dataset="d")
     with pytest.raises(CheckFailedError) as caught:
-        query.check(lake, rule, snapshots, frames, dataset="d")
+        query.check(lake, rule, snapshots, {"image_records": records}, dataset="d")
     message = str(caught.value)
-    assert message.startswith("every found name is kept or set aside: 7 offenders in image_records@0, ingest_issues@0:")
+    assert message.startswith("every record has its image: 7 offenders in images@0:")
     assert message.count("\n") == 5
     assert ".jpg" in message
+
+
+def test_several_questions_on_one_engine_see_what_they_are_shown_and_what_was_saved(lake, tmp_path):
+    saved = tmp_path / "saved.parquet"
+    with query.session(None, frames={"current_labels": (saved,)}) as ask:
+        ask.show("current_changes", frame("old_species_id new_species_id", ("s1", "s2")))
+        assert ask.save(tmp_path / "accepted.parquet", "labels/accepted_species") == 1
+        ask.show("accepted_species", ask.answer("labels/accepted_species"))
+        with pytest.raises(QuestionError, match="current_labels does not exist"):
+            ask.answer("labels/accepted_labels")
+        pq.write_table(frame("observation_id species_id", ("o1", "s1")), saved)
+        assert rows(ask.answer("labels/accepted_labels")) == [("o1", "s2")]
+
+
+def test_an_engine_reads_no_file_but_those_that_it_was_given(tmp_path):
+    other = tmp_path / "other.parquet"
+    pq.write_table(frame("species_id", ("s1",)), other)
+    with query.session(None, frames={"mine": (tmp_path / "mine.parquet",)}) as ask, pytest.raises(QuestionError):
+        ask.run("the question", f"from read_parquet('{other}')", {})
 
 
 def test_a_stranger_reads_every_table_by_its_name(lake):
@@ -199,8 +219,8 @@ def test_what_is_spilled_lies_in_a_folder_of_its_own_and_is_gone_afterwards(stoc
 def test_a_lost_data_file_is_an_error_of_the_question(lake):
     snapshot = tables.append(lake, "species", filled("species", "species_id", ("s1",))).snapshot
     data_file(lake).unlink()
-    with pytest.raises(QuestionError, match="pending/known_species"):
-        query.answer(lake, "pending/known_species", [snapshot])
+    with pytest.raises(QuestionError, match=r"species@1 cannot be read: .*parquet"):
+        query.answer(lake, "labels/current_species", [snapshot])
 
 
 def with_newer_protocol(tmp_path, configuration):
@@ -217,22 +237,22 @@ def with_newer_protocol(tmp_path, configuration):
 def test_a_table_that_may_hold_deletion_vectors_is_refused_and_not_misread(tmp_path):
     lake = with_newer_protocol(tmp_path, {"delta.enableDeletionVectors": "true"})
     with pytest.raises(QuestionError, match=r"species.* was written with features .*deletionVectors"):
-        query.answer(lake, "pending/known_species", tables.latest(lake, "species"))
+        query.answer(lake, "labels/current_species", tables.latest(lake, "species"))
     with pytest.raises(QuestionError, match="deletionVectors"):
         query.ask(lake, "select * from species")
 
 
 def test_a_table_of_a_newer_protocol_is_read_through_arrow(tmp_path):
     lake = with_newer_protocol(tmp_path, {"delta.minReaderVersion": "3", "delta.minWriterVersion": "7"})
-    found = query.answer(lake, "pending/known_species", tables.latest(lake, "species"))
-    assert sorted(rows(found)) == [("s1",), ("s2",)]
+    found = query.answer(lake, "labels/current_species", tables.latest(lake, "species"))
+    assert sorted(rows(found, "species_id")) == [("s1",), ("s2",)]
 
 
 def test_a_file_in_the_folder_that_the_log_does_not_name_is_not_read(lake):
     snapshot = tables.append(lake, "species", filled("species", "species_id", ("s1",))).snapshot
     file = data_file(lake)
     file.with_name("part-00001-orphan.parquet").write_bytes(file.read_bytes())
-    assert rows(query.answer(lake, "pending/known_species", [snapshot])) == [("s1",)]
+    assert rows(query.answer(lake, "labels/current_species", [snapshot]), "species_id") == [("s1",)]
     assert rows(query.ask(lake, "select count(*) from species")) == [(1,)]
 
 

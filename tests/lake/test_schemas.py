@@ -36,7 +36,7 @@ def test_every_row_says_which_flow_run_wrote_it_and_when(table):
 @each_table
 def test_no_vector_is_of_fixed_size_or_half_precision(table):
     kinds = [field.type for field in table.columns if pa.types.is_nested(field.type)]
-    assert all(kind == pa.list_(pa.float32()) for kind in kinds)
+    assert all(kind in (pa.list_(pa.float32()), pa.list_(pa.string())) for kind in kinds)
 
 
 @each_table

@@ -59,8 +59,11 @@ def test_a_table_that_cannot_be_read_is_not_taken_for_an_empty_one(lake):
     tables.append(lake, "species", species("s1"))
     log = Path(lake.uri("species")) / "_delta_log"
     (log / f"{1:020}.json").write_text("this is no commit")
-    assert tables.create_missing(lake) == []
-    for attempt in (lambda: tables.append(lake, "species", species("s1")), lambda: tables.latest(lake, "species")):
+    for attempt in (
+        lambda: tables.create_missing(lake),
+        lambda: tables.append(lake, "species", species("s1")),
+        lambda: tables.latest(lake, "species"),
+    ):
         with pytest.raises(LakeError, match=r"'species' in .* cannot be read") as caught:
             attempt()
         assert not isinstance(caught.value, TableMissingError)
@@ -77,7 +80,7 @@ def test_a_table_that_lost_a_file_is_not_appended_to(lake):
     tables.append(lake, "species", species("s1"))
     for file in Path(lake.uri("species")).glob("*.parquet"):
         file.unlink()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(LakeError, match=r"'species' in .* has lost a file"):
         tables.append(lake, "species", species("s1"))
 
 
@@ -204,8 +207,8 @@ def test_a_column_that_is_in_no_contract_is_refused(lake):
 
 
 def test_a_required_column_that_is_missing_is_refused(lake):
-    with pytest.raises(RowsRefusedError, match=r"species.scientific_name is required"):
-        tables.append(lake, "species", species("s1").drop_columns(["scientific_name"]))
+    with pytest.raises(RowsRefusedError, match=r"species.source is required"):
+        tables.append(lake, "species", species("s1").drop_columns(["source"]))
 
 
 def test_a_key_that_is_null_is_refused(lake):
@@ -215,12 +218,14 @@ def test_a_key_that_is_null_is_refused(lake):
 
 
 def test_a_key_that_comes_twice_is_refused(lake):
-    with pytest.raises(RowsRefusedError, match=r"3 rows for species name only 2 keys \(species_id\)"):
+    with pytest.raises(
+        RowsRefusedError, match=r"3 rows for species name only 2 keys \(species_id, source, recorded_at\)"
+    ):
         tables.append(lake, "species", species("s1", "s2", "s1"))
 
 
 def test_a_column_of_another_type_is_refused(lake):
-    rows = species("s1").set_column(4, "recorded_at", pa.array(["yesterday"]))
+    rows = species("s1").drop_columns(["recorded_at"]).append_column("recorded_at", pa.array(["yesterday"]))
     with pytest.raises(RowsRefusedError, match=r"species.recorded_at is timestamp.*, not string"):
         tables.append(lake, "species", rows)
 
@@ -232,7 +237,7 @@ def test_refused_rows_are_not_written_in_part(lake):
 
 
 def test_columns_come_in_any_order_and_missing_optional_ones_are_null(lake):
-    rows = frame("flow_run_id scientific_name species_id recorded_at", ("run", "Poa annua", "s1", day(1)))
+    rows = frame("flow_run_id scientific_name species_id source recorded_at", ("run", "Poa annua", "s1", "x", day(1)))
     tables.append(lake, "species", rows)
     columns = "species_id scientific_name genus family recorded_at flow_run_id"
     assert held(lake, "species", columns) == [("s1", "Poa annua", None, None, day(1), "run")]
@@ -258,3 +263,58 @@ def test_the_same_content_has_one_digest_whatever_the_order_of_its_names():
 def test_a_table_that_another_engine_wrote_to_is_still_appended_to_once(lake):
     write_deltalake(DeltaTable(lake.uri("species")), species("s1"), mode="append")
     assert tables.append(lake, "species", species("s1", "s2")).row_count == 1
+
+
+def test_a_planned_append_is_planned_again_when_another_writer_was_faster(lake):
+    seen = []
+
+    def plan(snapshot):
+        seen.append(snapshot.version)
+        if len(seen) == 1:
+            tables.append(lake, "species", species("s1"))
+        there = tables.scan(lake, snapshot).collect()["species_id"].to_list()
+        return species(*({"s1", "s2"} - set(there)))
+
+    assert tables.append_planned(lake, "species", plan).row_count == 1
+    assert seen == [0, 1]
+    assert known(lake) == ["s1", "s2"]
+
+
+def test_a_plan_that_finds_nothing_missing_is_no_commit(lake):
+    assert tables.append_planned(lake, "species", lambda snapshot: species()) == tables.Appended(
+        Snapshot("species", 0), 0
+    )
+
+
+def hashes(*ids):
+    return filled("perceptual_hashes", "image_id", *((one,) for one in ids))
+
+
+def test_known_keys_hold_what_this_process_wrote_and_what_others_add(lake):
+    tables.append(lake, "perceptual_hashes", hashes("i1"))
+    keys = tables.KnownKeys(lake, "perceptual_hashes")
+    assert ("i1",) in keys
+    tables.append(lake, "perceptual_hashes", hashes("i2"), known=keys)
+    assert ("i2",) in keys
+    tables.append(lake, "perceptual_hashes", hashes("i3"))
+    assert tables.append(lake, "perceptual_hashes", hashes("i1", "i2", "i3", "i4"), known=keys).row_count == 1
+    assert [one for (one,) in held(lake, "perceptual_hashes", "image_id")] == ["i1", "i2", "i3", "i4"]
+
+
+def test_keys_that_were_absent_in_a_snapshot_are_looked_for_in_what_came_since(lake):
+    (before,) = tables.latest(lake, "perceptual_hashes")
+    keys = tables.KnownKeys(lake, "perceptual_hashes", absent_in=before)
+    tables.append(lake, "perceptual_hashes", hashes("i1"))
+    assert tables.append(lake, "perceptual_hashes", hashes("i1", "i2"), known=keys).row_count == 1
+
+
+def test_what_cannot_be_written_is_an_error_that_says_what_to_do(lake):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "write_deltalake", _full)
+        with pytest.raises(LakeError, match=r"1 rows cannot be written to 'species' .* the same command goes on"):
+            tables.append(lake, "species", species("s1"))
+    assert known(lake) == []
+
+
+def _full(*arguments, **options):
+    raise OSError(28, "No space left on device")

@@ -20,9 +20,9 @@ dated as (
         dataset,
         observation_id,
         species_id,
-        labelled_at,
-        max(labelled_at) over (partition by dataset, observation_id) as latest_at
+        status
     from labels
+    qualify labelled_at = max(labelled_at) over (partition by dataset, observation_id, source)
 ),
 
 labelled as (
@@ -31,22 +31,29 @@ labelled as (
         count(distinct observation_id) as labelled_observations,
         count(distinct species_id) as species
     from dated
-    where labelled_at = latest_at
+    where status = 'given'
     group by dataset
+),
+
+latest_issues as (
+    select *
+    from ingest_issues
+    where is_set_aside
+    qualify row_number() over (partition by dataset, image_name, kind, source_uri order by last_seen_at desc) = 1
 ),
 
 -- what was mended came on record after it was set aside; a name that was on record before is still set aside
 waiting as (
     select
-        ingest_issues.dataset,
-        sum(ingest_issues.row_count) as set_aside
-    from ingest_issues
-    anti join image_records
+        latest_issues.dataset,
+        sum(latest_issues.row_count) as set_aside
+    from latest_issues
+    left join image_records
         on
-            ingest_issues.dataset = image_records.dataset
-            and ingest_issues.image_name = image_records.image_name
-            and ingest_issues.first_seen_at < image_records.ingested_at
-    group by ingest_issues.dataset
+            latest_issues.dataset = image_records.dataset
+            and latest_issues.image_name = image_records.image_name
+    where latest_issues.is_on_record or image_records.image_name is null
+    group by latest_issues.dataset
 )
 
 select

@@ -1,6 +1,6 @@
 -- The photographs that a single-label head may learn from or be validated on.
 -- grain: one row per (image_id, observation_id)
--- tables: image_records, current_labels, splits, species
+-- tables: image_records, current_labels, splits, current_species
 -- params: $dataset, $split_id
 with
 
@@ -28,6 +28,15 @@ photographs as (
     where image_records.dataset = $dataset
 ),
 
+-- bytes that are labelled as two species teach nothing
+contradicted as (
+    select photographs.image_id
+    from photographs
+    inner join single on photographs.observation_id = single.observation_id
+    group by photographs.image_id
+    having count(distinct single.species_id) > 1
+),
+
 -- the same bytes may stand under two names: what is held out anywhere is held out everywhere
 strictest as (
     select
@@ -41,16 +50,18 @@ select
     photographs.image_id,
     photographs.observation_id,
     single.species_id,
-    species.scientific_name,
+    -- a species that a change of the taxonomy brought in may have no name yet
+    coalesce(current_species.scientific_name, single.species_id) as scientific_name,
     splits.split
 from photographs
 inner join strictest on photographs.image_id = strictest.image_id
+anti join contradicted on photographs.image_id = contradicted.image_id
 inner join single on photographs.observation_id = single.observation_id
 inner join splits
     on
         photographs.observation_id = splits.observation_id
         and splits.split_id = $split_id
-inner join species on single.species_id = species.species_id
+left join current_species on single.species_id = current_species.species_id
 where
     (splits.split = 'train' and strictest.strictness = 0)
     or (splits.split = 'val' and strictest.strictness = 1)

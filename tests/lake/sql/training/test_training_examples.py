@@ -4,7 +4,7 @@ from lake_rows import frame, rows
 from lake.query import answer
 
 
-def examples(records, labels, splits):
+def examples(records, labels, splits, columns="image_id species_id split"):
     """Return (image_id, species_id, split) for records of (observation_id, image_id[, tag])."""
     frames = {
         "image_records": frame(
@@ -12,10 +12,10 @@ def examples(records, labels, splits):
         ),
         "current_labels": frame("observation_id species_id", *labels),
         "splits": frame("split_id observation_id split", *(("p", *split) for split in splits)),
-        "species": frame("species_id scientific_name", ("s1", "Poa annua"), ("s2", "Poa trivialis")),
+        "current_species": frame("species_id scientific_name", ("s1", "Poa annua"), ("s2", "Poa trivialis")),
     }
     found = answer(None, "training/training_examples", frames=frames, dataset="d", split_id="p")
-    return rows(found, "image_id species_id split")
+    return rows(found, columns)
 
 
 def test_every_photograph_of_a_labelled_observation_is_an_example():
@@ -57,3 +57,45 @@ def test_the_place_in_the_split_comes_before_the_tag_of_the_source():
 
 def test_an_observation_without_a_place_is_no_example():
     assert examples([("o1", "i1", "train")], [("o1", "s1")], []) == []
+
+
+def test_a_species_goes_by_its_name_and_without_one_by_its_id():
+    found = examples(
+        [("o1", "i1"), ("o2", "i2")],
+        [("o1", "s1"), ("o2", "new")],
+        [("o1", "train"), ("o2", "train")],
+        "species_id scientific_name",
+    )
+    assert found == [("s1", "Poa annua"), ("new", "new")]
+
+
+@pytest.mark.parametrize("side", ["train", "val"])
+def test_bytes_that_are_labelled_as_two_species_are_left_out(side):
+    records = ("o1", "same"), ("o2", "same"), ("o3", "other")
+    labels = ("o1", "s1"), ("o2", "s2"), ("o3", "s1")
+    assert examples(records, labels, [("o1", side), ("o2", side), ("o3", side)]) == [("other", "s1", side)]
+
+
+def test_bytes_that_are_labelled_alike_twice_are_two_examples():
+    labels = ("o1", "s1"), ("o2", "s1")
+    found = examples([("o1", "same"), ("o2", "same")], labels, [("o1", "train"), ("o2", "train")])
+    assert found == [("same", "s1", "train"), ("same", "s1", "train")]
+
+
+def test_a_quadrat_does_not_contradict_a_photograph_of_the_same_bytes():
+    labels = ("o1", "s1"), ("q2", "s1"), ("q2", "s2")
+    found = examples([("o1", "same"), ("q2", "same")], labels, [("o1", "train"), ("q2", "train")])
+    assert found == [("same", "s1", "train")]
+
+
+def test_other_data_sets_and_splits_are_not_seen():
+    frames = {
+        "image_records": frame(
+            "dataset observation_id image_id split_tag", ("d", "o1", "i", None), ("e", "o2", "i", None)
+        ),
+        "current_labels": frame("observation_id species_id", ("o1", "s1"), ("o2", "s2")),
+        "splits": frame("split_id observation_id split", ("p", "o1", "train"), ("other", "o1", "test")),
+        "current_species": frame("species_id scientific_name"),
+    }
+    found = answer(None, "training/training_examples", frames=frames, dataset="d", split_id="p")
+    assert rows(found, "image_id species_id split") == [("i", "s1", "train")]

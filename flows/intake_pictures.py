@@ -1,0 +1,80 @@
+"""What came in, as pictures: files in the home, and artifacts of the flow run."""
+
+import base64
+import re
+from pathlib import Path
+
+import numpy as np
+from prefect.artifacts import create_image_artifact, create_markdown_artifact
+
+from flows.orchestration import in_flow_run
+from flows.settings import Settings
+from lake import audit
+from lake.files import Files, RefusedFileError
+from lake.intake import Count, Intake, Sample
+
+_MOST_BYTES = 32 << 20  # of a file that is shown on the contact sheet
+
+
+def draw(place: Settings, dataset: str, work: Intake, count: Count, files: Files | None) -> list[Path]:
+    """Draw the data set as it stands now, and what was set aside of a source; return the files.
+
+    Args:
+        place: Settings: the home.
+        dataset: The data set.
+        work: The intake, its outcomes still at hand.
+        count: What became of the source.
+        files: Where its photographs lie.
+    """
+    from modeling import intake_figures
+
+    place.figures.mkdir(parents=True, exist_ok=True)
+    seen = audit.portrait(place.lake, dataset)
+    drawn = [
+        intake_figures.draw_dataset(
+            place.figures / f"{dataset}-intake.png",
+            dataset,
+            seen.species_counts,
+            np.array(seen.coordinates, dtype=np.float64).reshape(-1, 2),
+            seen.totals,
+        )
+    ]
+    if count.set_aside:
+        entries = [
+            intake_figures.SetAside(sample.image_name, sample.kind, sample.detail, _bytes(sample, files))
+            for sample in work.set_aside_samples()
+        ]
+        path = place.figures / f"{dataset}-set-aside.png"
+        drawn.append(intake_figures.contact_sheet(path, dataset, entries, count.set_aside_by_kind))
+    if in_flow_run():
+        _publish(dataset, count, drawn)
+    return drawn
+
+
+def _bytes(sample: Sample, files: Files | None) -> bytes | None:
+    """Return what can be read of a file that was set aside; nothing is fetched from the web once more."""
+    if files is None or sample.file is None or sample.file.byte_count > _MOST_BYTES:
+        return None
+    try:
+        return files.read(sample.file)
+    except RefusedFileError:
+        return None
+
+
+def _publish(dataset: str, count: Count, pictures: list[Path]) -> None:
+    """Show counts and pictures in Prefect's pages. Pictures travel whole: the server may see no file of this place."""
+    key = re.sub(r"[^a-z0-9]+", "-", dataset.lower()).strip("-")
+    kinds = "".join(f"| set aside: {kind} | {number:,} |\n" for kind, number in sorted(count.set_aside_by_kind.items()))
+    create_markdown_artifact(
+        f"| {dataset} | rows and files |\n|---|---:|\n| kept | {count.kept:,} |\n"
+        f"| already known | {count.already_known:,} |\n{kinds}| **found** | **{count.found:,}** |\n",
+        key=f"intake-{key}",
+        description=f"What became of the rows and files of a source of {dataset}.",
+    )
+    for picture in pictures:
+        data = base64.b64encode(picture.read_bytes()).decode()
+        create_image_artifact(
+            f"data:image/png;base64,{data}",
+            key=f"intake-{key}-{picture.stem.rsplit('-', 1)[-1]}",
+            description=f"{dataset}: {picture.name}",
+        )

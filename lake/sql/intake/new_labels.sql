@@ -1,0 +1,93 @@
+-- The label sets in which a source differs from its own last word; a changed set is written whole.
+-- grain: one row per (observation_id, species_id)
+-- tables: outcomes, source_species, labels
+-- params: $dataset, $source_uri, $now
+with
+
+-- an observation without any photograph in the lake is not labelled
+present as (
+    select distinct observation_id
+    from outcomes
+    where outcome in ('new', 'known') and observation_id is not null
+),
+
+given as (
+    select distinct
+        outcomes.observation_id,
+        source_species.species_id
+    from source_species
+    inner join outcomes on source_species.row_number = outcomes.row_number
+    semi join present on outcomes.observation_id = present.observation_id
+    where outcomes.observation_id is not null
+),
+
+own_words as (
+    select
+        observation_id,
+        species_id,
+        status
+    from labels
+    where dataset = $dataset and source = $source_uri
+    -- compared with its own last word and not with what holds now: of two sources that speak of one observation
+    -- neither says its word again because the other did
+    qualify labelled_at = max(labelled_at) over (partition by observation_id)
+),
+
+held as (
+    select
+        observation_id,
+        species_id
+    from own_words
+    where status = 'given'
+),
+
+given_sets as (
+    select
+        observation_id,
+        list(species_id order by species_id) as species_ids
+    from given
+    group by observation_id
+),
+
+held_sets as (
+    select
+        observation_id,
+        list(species_id order by species_id) as species_ids
+    from held
+    group by observation_id
+),
+
+changed as (
+    select
+        present.observation_id,
+        given_sets.species_ids as given_ids,
+        held_sets.species_ids as held_ids
+    from present
+    left join given_sets on present.observation_id = given_sets.observation_id
+    left join held_sets on present.observation_id = held_sets.observation_id
+    where given_sets.species_ids is distinct from held_sets.species_ids
+),
+
+written as (
+    select
+        observation_id,
+        unnest(coalesce(given_ids, held_ids)) as species_id,
+        case when given_ids is null then 'withdrawn' else 'given' end as status
+    from changed
+),
+
+newest as (
+    select max(labelled_at) as labelled_at
+    from labels
+    where dataset = $dataset
+)
+
+select
+    written.observation_id,
+    written.species_id,
+    written.status,
+    -- later than all that was said before, whatever the clock says
+    greatest($now, coalesce(newest.labelled_at + interval 1 microsecond, $now)) as labelled_at
+from written
+cross join newest
+order by written.observation_id, written.species_id

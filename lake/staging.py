@@ -1,0 +1,55 @@
+"""What a source says, written down once, on disk: questions are asked of it that memory need not hold the answer to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from lake.files import LISTING
+from lake.sources import ROWS, SPECIES, Source
+
+_SCHEMAS = {"source_rows": ROWS, "source_species": SPECIES, "source_files": LISTING}
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A source as it was when it was read: three tables as parquet files in a folder."""
+
+    folder: Path
+    uri: str
+    names_are_unique: bool
+
+    @property
+    def frames(self) -> dict[str, tuple[Path, ...]]:
+        """The parquet files of each table, for questions."""
+        return {name: tuple(sorted((self.folder / name).glob("*.parquet"))) for name in _SCHEMAS}
+
+
+def stage(source: Source, folder: Path, on_rows: Callable[[int], None] = lambda count: None) -> Staged:
+    """Read a source into a folder.
+
+    Args:
+        source: The source.
+        folder: An empty folder, which the caller removes.
+        on_rows: Told how many more rows and files were read.
+
+    Raises:
+        SourceError: If the source is not as it was described.
+    """
+    for name, schema in _SCHEMAS.items():
+        (folder / name).mkdir()
+        schema.to_frame().write_parquet(folder / name / "0.parquet")
+    for number, batch in enumerate(source, start=1):
+        for name, frame in zip(_SCHEMAS, (batch.rows, batch.species, batch.files), strict=True):
+            if len(frame):
+                _require(frame, _SCHEMAS[name], name).write_parquet(folder / name / f"{number:08}.parquet")
+        on_rows(len(batch.rows) + len(batch.files))
+    return Staged(folder, source.uri, source.names_are_unique)
+
+
+def _require(frame: pl.DataFrame, schema: pl.Schema, name: str) -> pl.DataFrame:
+    if frame.schema != schema:
+        differing = dict(set(frame.schema.items()) ^ set(schema.items()))
+        raise TypeError(f"a source gave {name} that are not as agreed: {differing}")
+    return frame

@@ -1,0 +1,92 @@
+from datetime import timedelta
+
+import pytest
+from lake_rows import day, filled, frame, rows, staged
+
+from lake.query import answer
+
+
+def labels(outcomes, said, held=(), columns="observation_id species_id status"):
+    """Return labels of outcomes (row_number, observation_id, outcome) and species (row_number, species_id).
+
+    Labels that are held are (observation_id, species_id, source, status, day[, data set]).
+    """
+    words = [(dataset, *word) for *word, dataset in ((*word, "d")[:6] for word in held)]
+    frames = {
+        "outcomes": frame("row_number observation_id outcome", *outcomes),
+        "source_species": staged("source_species", "row_number species_id", *said),
+        "labels": filled("labels", "dataset observation_id species_id source status labelled_at", *words),
+    }
+    return rows(answer(None, "intake/new_labels", frames=frames, dataset="d", source_uri="me", now=day(5)), columns)
+
+
+NEW = [(2, "o1", "new")]
+
+
+def test_what_a_source_says_of_a_new_photograph_is_a_label():
+    found = labels(NEW, [(2, "s1")], columns="observation_id species_id status labelled_at")
+    assert found == [("o1", "s1", "given", day(5))]
+
+
+def test_what_the_source_said_last_is_not_said_again():
+    assert labels([(2, "o1", "known")], [(2, "s1")], [("o1", "s1", "me", "given", day(1))]) == []
+
+
+def test_a_changed_set_is_written_whole():
+    held = [("o1", "s1", "me", "given", day(1)), ("o1", "s2", "me", "given", day(1))]
+    assert labels(NEW, [(2, "s1"), (2, "s3")], held) == [("o1", "s1", "given"), ("o1", "s3", "given")]
+    assert labels(NEW, [(2, "s1")], held) == [("o1", "s1", "given")]
+
+
+def test_only_the_last_word_of_the_source_counts():
+    held = [("o1", "s2", "me", "given", day(1)), ("o1", "s1", "me", "given", day(2))]
+    assert labels(NEW, [(2, "s1")], held) == []
+    assert labels(NEW, [(2, "s2")], held) == [("o1", "s2", "given")]
+
+
+def test_an_observation_has_the_species_of_all_its_rows_once():
+    outcomes = [(2, "o1", "new"), (3, "o1", "known"), (4, "o1", "set_aside")]
+    assert labels(outcomes, [(2, "s1"), (3, "s1"), (4, "s2")]) == [("o1", "s1", "given"), ("o1", "s2", "given")]
+
+
+@pytest.mark.parametrize("outcome", ["set_aside", "unread"])
+def test_an_observation_without_a_photograph_in_the_lake_is_not_labelled(outcome):
+    assert labels([(2, "o1", outcome)], [(2, "s1")]) == []
+
+
+def test_a_row_without_an_observation_and_a_species_without_a_row_label_nothing():
+    assert labels([(2, None, "known")], [(2, "s1"), (None, "s2")]) == []
+
+
+def test_a_label_that_a_source_no_longer_gives_is_withdrawn_once():
+    given = ("o1", "s1", "me", "given", day(1))
+    assert labels(NEW, [], [given]) == [("o1", "s1", "withdrawn")]
+    assert labels(NEW, [], [given, ("o1", "s1", "me", "withdrawn", day(2))]) == []
+
+
+def test_a_label_that_was_withdrawn_can_be_given_again():
+    held = [("o1", "s1", "me", "given", day(1)), ("o1", "s1", "me", "withdrawn", day(2))]
+    assert labels(NEW, [(2, "s1")], held) == [("o1", "s1", "given")]
+
+
+def test_an_observation_that_the_source_does_not_name_keeps_its_labels():
+    assert labels(NEW, [(2, "s1")], [("o2", "s9", "me", "given", day(1))]) == [("o1", "s1", "given")]
+
+
+def test_of_two_sources_neither_says_its_word_again_because_the_other_did():
+    held = [("o1", "s1", "me", "given", day(1)), ("o1", "s2", "other", "given", day(2))]
+    assert labels(NEW, [(2, "s1")], held) == []
+
+
+def test_the_word_of_another_source_is_not_withdrawn():
+    assert labels(NEW, [], [("o1", "s1", "other", "given", day(1))]) == []
+
+
+def test_labels_of_another_data_set_are_not_its_own():
+    assert labels(NEW, [(2, "s1")], [("o1", "s1", "me", "given", day(1), "e")]) == [("o1", "s1", "given")]
+
+
+def test_a_label_is_later_than_all_others_of_its_data_set_whatever_the_clock_says():
+    held = ("o2", "s9", "other", "given", day(9))
+    assert labels(NEW, [(2, "s1")], [held], "labelled_at") == [(day(9) + timedelta(microseconds=1),)]
+    assert labels(NEW, [(2, "s1")], [(*held, "e")], "labelled_at") == [(day(5),)]
