@@ -8,6 +8,7 @@ remembers what a file of this place, size and time holds. When all are read, the
 After a kill at any moment the same again finds in ``file_reads`` what was read, and in each table what was written.
 """
 
+import struct
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 
 import pyarrow as pa
@@ -35,6 +37,7 @@ TOLERATED = 20
 # What a file of unknown size is taken to weigh in a shard.
 _USUAL_BYTES = 1 << 20
 _ROWS_IN_COMMIT = 200_000
+_MEMORY = "1GB"  # of the engine: a source may have any number of rows
 _ASKED = ("file_reads", "image_records", "images", "ingest_issues", "labels", "species", "taxon_changes")
 
 
@@ -250,7 +253,7 @@ class Intake:
         written = [
             self._planned("species", "intake/new_species", source_uri=self._staged.uri),
             self._planned("labels", "intake/new_labels", dataset=self._dataset, source_uri=self._staged.uri),
-            self._planned("ingest_issues", "intake/new_issues", dataset=self._dataset, source_uri=self._staged.uri),
+            *self._issues(),
         ]
         ask = self._session or self._ask()
         ask.save(self._files["new_records"], "intake/new_records")
@@ -288,7 +291,7 @@ class Intake:
                 **self._staged.frames,
                 **{name: (file,) for name, file in self._files.items()},
             }
-            self._session = self._open.enter_context(query.session(self._lake, now, frames))
+            self._session = self._open.enter_context(query.session(self._lake, now, frames, _MEMORY))
         return self._session
 
     def _renew(self) -> None:
@@ -305,6 +308,24 @@ class Intake:
             return _completed(table, ask.answer(question, now=now, **params), self._constants)
 
         return tables.append_planned(self._lake, table, plan)
+
+    def _issues(self) -> list[Appended]:
+        """Append what is set aside, in parts; where another writer comes in between, see what is left."""
+        path = self._staged.folder / "new_issues.parquet"
+        written: list[Appended] = []
+        while True:
+            ask = self._ask()
+            held = next(snapshot for snapshot in ask.snapshots if snapshot.table == "ingest_issues")
+            named = {"dataset": self._dataset, "source_uri": self._staged.uri, "now": datetime.now(UTC)}
+            ask.save(path, "intake/new_issues", **named)
+            try:
+                for batch in pq.ParquetFile(path).iter_batches(_ROWS_IN_COMMIT):
+                    rows = _completed("ingest_issues", pa.Table.from_batches([batch]), self._constants)
+                    written.append(tables.append_planned(self._lake, "ingest_issues", partial(_unmoved, held, rows)))
+                    held = written[-1].snapshot
+            except _OvertakenError:
+                continue
+            return written
 
     def _note(self) -> Appended:
         """Note the photographs on record whose bytes stand under several names or species."""
@@ -385,7 +406,6 @@ class Reader:
         fresh = {
             read.image_id: {
                 "image_id": read.image_id,
-                "bytes": read.content,
                 "blob_uri": read.blob_uri,
                 **asdict(read.facts),
                 "byte_count": read.byte_count,
@@ -397,7 +417,8 @@ class Reader:
         }
         if not fresh:
             return 0
-        rows = _rows("images", list(fresh.values()))
+        content = {read.image_id: read.content for read in reads}
+        rows = _with_bytes(_rows("images", list(fresh.values())), [content[image_id] for image_id in fresh])
         return tables.append(self._lake, "images", rows, known=self._images).row_count
 
     def _commit_reads(self, reads: Sequence["_Read"]) -> None:
@@ -431,6 +452,17 @@ class _Read:
     facts: ImageFacts | Refusal | None  # None where the lake holds the content already
 
 
+class _OvertakenError(Exception):
+    """Another writer has appended to a table since rows for it were planned."""
+
+
+def _unmoved(planned_on: Snapshot, rows: pa.Table, found: Snapshot) -> pa.Table:
+    """Return rows while their table still stands where they were planned."""
+    if found != planned_on:
+        raise _OvertakenError
+    return rows
+
+
 def record_source(
     lake: Lake, dataset: str, uri: str, form: str, options: Mapping[str, object], flow_run_id: str
 ) -> Appended:
@@ -445,6 +477,20 @@ def record_source(
         "flow_run_id": flow_run_id,
     }
     return tables.append(lake, "ingest_sources", _rows("ingest_sources", [row]))
+
+
+def _with_bytes(rows: pa.Table, contents: Sequence[bytes | None]) -> pa.Table:
+    """Put the bytes of photographs into their rows, each where it lies: copying them would cost more than writing."""
+    kind = rows.schema.field("bytes")
+    chunks = [
+        pa.nulls(1, kind.type)
+        if content is None
+        else pa.Array.from_buffers(
+            kind.type, 1, [None, pa.py_buffer(struct.pack("=ii", 0, len(content))), pa.py_buffer(content)]
+        )
+        for content in contents
+    ]
+    return rows.set_column(rows.schema.get_field_index("bytes"), kind, pa.chunked_array(chunks, kind.type))
 
 
 def _records(written: Sequence[Appended]) -> int:

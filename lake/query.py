@@ -96,13 +96,19 @@ class Session:
 
 
 @contextmanager
-def session(lake: Lake | None, snapshots: Iterable[Snapshot] = (), frames: Frames | None = None) -> Iterator[Session]:
+def session(
+    lake: Lake | None,
+    snapshots: Iterable[Snapshot] = (),
+    frames: Frames | None = None,
+    memory_limit: str | None = None,
+) -> Iterator[Session]:
     """Open an engine for several questions on the same snapshots and frames.
 
     Args:
         lake: The place of the snapshots; None where only frames are read.
         snapshots: The tables that the questions see, under their own names.
         frames: Arrow tables, or parquet files, that they see as well, by name. Files may come to be there later.
+        memory_limit: What is more spills to the disk, e.g. ``1GB``; four fifths of the machine's memory by default.
     """
     seen = tuple(snapshots)
     handles = {}
@@ -111,9 +117,10 @@ def session(lake: Lake | None, snapshots: Iterable[Snapshot] = (), frames: Frame
             raise QuestionError(f"{snapshot} was given, but no lake to read it from")
         handles[snapshot.table] = tables.open_table(lake, snapshot.table, snapshot.version)
     saved = {name: frame for name, frame in (frames or {}).items() if isinstance(frame, tuple)}
+    files = [file for group in saved.values() for file in group]
     with ExitStack() as stack:
         try:
-            connection = stack.enter_context(_sealed(handles, [file for group in saved.values() for file in group]))
+            connection = stack.enter_context(_sealed(handles, files, memory_limit))
         except duckdb.Error as error:
             raise QuestionError(f"{', '.join(map(str, seen))} cannot be read: {error}") from error
         opened = Session(connection, seen)
@@ -182,7 +189,9 @@ def ask(lake: Lake, text: str) -> pa.Table:
 
 
 @contextmanager
-def _sealed(handles: Mapping[str, DeltaTable], also: Iterable[Path]) -> Iterator[duckdb.DuckDBPyConnection]:
+def _sealed(
+    handles: Mapping[str, DeltaTable], also: Iterable[Path], memory_limit: str | None
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open an engine that sees the given tables, may read some more files, and cannot be opened further.
 
     The order matters: the allowed files are named first, then the outside is shut, then the settings are locked.
@@ -195,6 +204,8 @@ def _sealed(handles: Mapping[str, DeltaTable], also: Iterable[Path]) -> Iterator
             allowed = [*(file for group in files.values() for file in group or ()), *map(str, also)]
             connection.execute("set TimeZone = 'UTC'")
             connection.execute("set autoinstall_known_extensions = false")
+            if memory_limit is not None:
+                connection.execute(f"set memory_limit = {_literal(memory_limit)}")
             connection.execute(f"set temp_directory = {_literal(spill)}")
             connection.execute(f"set allowed_paths = [{', '.join(map(_literal, allowed))}]")
             connection.execute("set enable_external_access = false")

@@ -390,7 +390,11 @@ def _keys(rows: pa.Table, columns: Iterable[str]) -> Iterator[tuple[object, ...]
 
 def _content_id(table: Table, rows: pa.Table) -> str:
     """Name an append by what it holds: a hash of its sorted keys."""
+    keys = pl.DataFrame(rows.select(list(table.key))).sort(list(table.key))
     members = hashlib.sha256()
-    for key in sorted(_keys(rows, table.key)):
-        members.update(repr(key).encode())
+    for column in keys.iter_columns():
+        # Lengths keep ("ab", "c") and ("a", "bc") apart.
+        text = column.cast(pl.Int64).cast(pl.String) if column.dtype.is_temporal() else column.cast(pl.String)
+        for part in (text.str.len_bytes().cast(pl.String), text):
+            members.update("\0".join(part).encode())
     return f"{table.name}:{members.hexdigest()[:32]}"

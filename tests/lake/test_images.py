@@ -5,6 +5,7 @@ import sys
 import zlib
 from io import BytesIO
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -317,3 +318,27 @@ def test_however_a_photograph_is_broken_nothing_is_raised(kind, changes, end, ti
     for position, value in changes:
         content[position % len(content)] = value
     assert is_told_plainly(examine(bytes(content[:end])))
+
+
+def decodes(content: bytes) -> bool:
+    try:
+        with Image.open(BytesIO(content)) as image:
+            image.load()
+    except Exception:
+        return False
+    return True
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from(["RGB", "L", "CMYK"]), st.booleans())
+def test_a_damaged_jpeg_is_refused_exactly_where_decoding_it_in_full_fails(seed, mode, is_progressive):
+    random = Random(seed)
+    noise = Image.frombytes(mode, (120, 80), random.randbytes(120 * 80 * len(mode)))
+    content = bytearray(saved(noise, "JPEG", progressive=is_progressive))
+    if random.random() < 0.5:
+        content = content[: random.randrange(1, len(content))]
+    for _ in range(random.choice([0, 1, 9])):
+        content[random.randrange(len(content))] = random.randrange(256)
+    found = examine(bytes(content))
+    is_image = isinstance(found, ImageFacts) or found.kind in {"too_small", "too_large"}
+    assert is_image == decodes(bytes(content))

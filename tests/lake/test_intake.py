@@ -8,7 +8,7 @@ from lake_rows import held, rows
 from small_pictures import bomb, cut, lay, picture, several
 from taking_in import content, opened, take_in
 
-from lake import blobs, embeddings, intake, labels, tables
+from lake import blobs, embeddings, intake, issues, labels, tables
 from lake.errors import LakeError, LossError
 from lake.files.archive import archive_files
 from lake.files.folder import FolderFiles
@@ -300,6 +300,31 @@ def test_two_issues_of_one_kind_and_name_are_one_row_that_counts_both(lake, fold
     table = "image,species\n" + "a.jpg,1\n" * 3
     assert take_in(lake, "d", a_table(folder, table, {"a.jpg": picture(1)})).set_aside == {"duplicate_name": 2}
     assert held(lake, "ingest_issues", "image_name kind row_count") == [("a.jpg", "duplicate_name", 2)]
+
+
+def test_issues_are_committed_in_parts_and_none_is_lost(lake, folder, monkeypatch):
+    monkeypatch.setattr(intake, "_ROWS_IN_COMMIT", 4)
+    table = "image,species\n" + "".join(f"{number}.jpg,1\n" for number in range(11))
+    taken = take_in(lake, "d", a_table(folder, table, {"0.jpg": picture(1)}))
+    assert [done.row_count for done in taken.committed if done.snapshot.table == "ingest_issues"] == [4, 4, 2]
+    assert len(held(lake, "ingest_issues", "image_name")) == 10
+
+
+def test_a_writer_that_comes_in_between_two_parts_of_the_issues_is_seen(lake, folder, monkeypatch):
+    monkeypatch.setattr(intake, "_ROWS_IN_COMMIT", 4)
+    write, seen = tables.write_deltalake, []
+
+    def overtaken(handle, rows, **options):
+        write(handle, rows, **options)
+        if "ingest_issues" in handle.table_uri and not seen:
+            seen.append(True)
+            issues.note(lake, "d", "not_hashed", {"x.jpg": "no"}, "other")
+
+    monkeypatch.setattr(tables, "write_deltalake", overtaken)
+    table = "image,species\n" + "".join(f"{number}.jpg,1\n" for number in range(11))
+    take_in(lake, "d", a_table(folder, table, {"0.jpg": picture(1)}))
+    assert len(held(lake, "ingest_issues", "image_name kind")) == 10 + 1
+    assert len(set(held(lake, "ingest_issues", "image_name kind"))) == 10 + 1
 
 
 def test_a_file_that_vanishes_before_it_is_read_is_set_aside(lake, folder):
