@@ -9,6 +9,7 @@ from rich.text import Text
 
 from flows.settings import Settings
 from lake import query
+from lake.text import plain
 
 _SHOWN = 50  # rows in a terminal; JSON holds all
 
@@ -56,6 +57,8 @@ def grid(columns: list[str], rows: list[dict[str, Any]]) -> Grid:
 def _text(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, str):
+        return plain(value, kept="\n\t")
     if isinstance(value, float):
         return f"{value:.6g}"
     # A vector would fill the screen.

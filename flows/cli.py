@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import flows  # noqa: F401  sets the libraries' switches before any of them is imported
+from lake.text import plain
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from flows.settings import Settings
 
+LINES = "\n\t"  # what a message may hold beside letters
 app = typer.Typer(
     name="taxalake",
     help="Names species in photographs: ingest, embed, train, predict, evaluate, retrain.",
@@ -435,7 +437,7 @@ def main() -> None:
     except Exception as error:
         if not isinstance(error, _foreseen()):
             raise
-        sys.stderr.write(f"taxalake: {error}\n")
+        sys.stderr.write(f"taxalake: {plain(str(error), kept=LINES)}\n")
         raise SystemExit(1) from None
 
 
@@ -464,7 +466,7 @@ class _Asked:
         console = Console(highlight=False)
         for line in lines():
             if isinstance(line, str):
-                console.print(line, markup=False, soft_wrap=True)
+                console.print(plain(line, kept=LINES), markup=False, soft_wrap=True)
             else:
                 console.print(line)
 

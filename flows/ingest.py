@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,10 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel
 
-from flows import intake_pictures, settings
+from flows import intake_figures, settings
 from flows.orchestration import Clock, flow_run_id, progress, run_overlapping, say, told
 from lake import intake, ledger, query, tables
-from lake.errors import SourceError
+from lake.errors import LakeError, SourceError
 from lake.files import File, Files
 from lake.files.archive import archive_files
 from lake.files.folder import FolderFiles
@@ -28,8 +28,9 @@ from lake.sources.plantclef import PlantClefQuadrats, PlantClefSource
 from lake.sources.snakeclef import SnakeClefSource
 from lake.sources.table import TableSource
 from lake.staging import stage
+from lake.text import plain
 
-ARCHIVES = (".tar", ".zip")
+_FETCHING = 16  # photographs asked for at once, of all hosts
 
 
 class IngestReport(BaseModel):
@@ -45,7 +46,7 @@ class IngestReport(BaseModel):
     files_read: int
     images_per_second: float | None  # of the files that were read
     labels_written: int
-    pictures: list[str]
+    figures: list[str]
     snapshots: dict[str, int]
     committed: bool
 
@@ -58,12 +59,14 @@ class IngestReport(BaseModel):
         ]
         if self.images_per_second:
             lines.append(f"read {self.files_read:,} files, {self.images_per_second:.0f} images/s")
+        if self.labels_written:
+            lines.append(f"labels: {self.labels_written:,} written")
         if self.set_aside:
             lines.append(
                 'why: taxalake sql "select image_name, kind, detail from ingest_issues '
-                f"where dataset = '{self.dataset}'\""
+                f"where dataset = '{self.dataset}' and is_set_aside and row_count > 0\""
             )
-        lines += [f"picture: {picture}" for picture in self.pictures]
+        lines += [f"figure: {figure}" for figure in self.figures]
         if not self.committed:
             lines.append("nothing new: nothing was committed")
         return lines
@@ -97,9 +100,9 @@ def _folder(directory: str, split_tag: str | None, follow_links: bool) -> Source
 
 
 def _table(
-    csv: str, root: str | None, fetch: bool, follow_links: bool, images_by_name: bool, **columns: str | None
+    csv: str, root: str | None, has_files: bool, follow_links: bool, images_by_name: bool, **columns: str | None
 ) -> Source:
-    files = None if fetch and root is None else _files(root or str(Path(csv).parent), follow_links)
+    files = None if root is None and not has_files else _files(root or str(Path(csv).parent), follow_links)
     return TableSource(Path(csv), files, names_are_unique=images_by_name, **columns)  # type: ignore[arg-type]
 
 
@@ -204,7 +207,7 @@ def ingest_table(
     options = {
         "csv": _absolute(csv),
         "root": _absolute(root),
-        "fetch": url_column is not None,
+        "has_files": image_column is not None or url_column is None,
         "follow_links": follow_links,
         "images_by_name": images_by_name,
         "image_column": image_column,
@@ -358,16 +361,19 @@ def ingest_retry(
     if kinds is not None and not asked:
         there = ", ".join(sorted({kind for row in waiting for kind in row["kinds"]})) or "nothing"
         raise SourceError(f"of {dataset!r} nothing is set aside as {', '.join(kinds)}; there is {there}")
-    reports = [
-        _ingest(
-            row["format"],
-            tables.parsed(row["options"]),
-            dataset,
-            _Terms(max_loss, retried_kinds=tuple(kinds or row["kinds"])),
-            home,
-        )
-        for row in asked
-    ]
+    reports: list[IngestReport] = []
+    failures: list[str] = []
+    for number, row in enumerate(asked, start=1):
+        terms = _Terms(max_loss, retried_kinds=tuple(kinds or row["kinds"]))
+        name = "ingest" if number == 1 else f"ingest-{number}"
+        try:
+            reports.append(_ingest(row["format"], tables.parsed(row["options"]), dataset, terms, home, name))
+        except LakeError as error:
+            # The others are not to wait for a table that is gone, or for one that loses too much.
+            failures.append(str(error))
+    if failures:
+        done = "".join(f"\n{line}" for report in reports for line in (report.source, *report.lines()))
+        raise SourceError("\n".join(failures) + done)
     report = RetryReport(dataset=dataset, sources=reports, committed=any(each.committed for each in reports))
     return told(report)
 
@@ -380,44 +386,52 @@ def read_shard(reader: intake.Reader, shard: Sequence[intake.PendingFile]) -> in
 read_task = task(name="ingest-shard", retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE)(read_shard)
 
 
-def _ingest(form: str, options: Mapping[str, Any], dataset: str, terms: _Terms, home: Path | None) -> IngestReport:
+def _ingest(
+    form: str,
+    options: Mapping[str, Any],
+    dataset: str,
+    terms: _Terms,
+    home: Path | None,
+    stage_name: str = "ingest",
+) -> IngestReport:
     """Stage, reconcile, read shard by shard, reconcile again, commit, and hold the tables against the source."""
     place = settings.load(home=home, max_loss=terms.max_loss)
     settings.require_name(dataset, "data set")
     clock, run_id, lake = Clock(), flow_run_id(), place.lake
-    source = _FORMATS[form](**options)
+    source = _apart_from(place.home, _FORMATS[form](**options))
     tables.create_missing(lake)
     with tempfile.TemporaryDirectory(prefix="taxalake-") as folder:
         staged = stage(source, Path(folder))
         with intake.Intake(lake, dataset, staged, run_id) as work:
-            pending = work.find_pending(terms.retried_kinds, terms.read_all)
+            pending = work.find_pending(_retried(terms, place), terms.read_all)
             count = work.reconcile()
             work.require_little_loss(count, place.max_loss)
             read, seconds = intake.ReadCount(), 0.0
             if pending:
-                say(f"{source.uri}: {count.found:,} rows and files, {pending:,} to read")
+                say(f"{plain(source.uri)}: {count.found:,} rows and files, {pending:,} to read")
                 reading = Clock()
                 read = _read(place, dataset, source, work, pending, run_id)
                 seconds = reading.seconds
                 count = work.reconcile()
                 work.require_little_loss(count, place.max_loss)
+            # First: what is set aside by a run that is killed from here on can be taken up again.
+            remembered = intake.record_source(lake, dataset, source.uri, form, options, run_id)
             count, written = work.commit(count)
             work.check()
-            committed = bool(written or read.images)
-            pictures = intake_pictures.draw(place, dataset, work, count, source.files) if committed else []
-    intake.record_source(lake, dataset, source.uri, form, options, run_id)
-    if committed:
-        ledger.record_stage(
-            lake,
-            run_id,
-            "ingest",
-            dataset,
-            count.kept,
-            count.already_known,
-            clock.seconds,
-            read.byte_count,
-            read.files,
-        )
+            committed = bool(written or read.files or remembered.row_count)
+            if committed:
+                ledger.record_stage(
+                    lake,
+                    run_id,
+                    stage_name,
+                    dataset,
+                    count.kept,
+                    count.already_known,
+                    clock.seconds,
+                    read.byte_count,
+                    read.files,
+                )
+            figures = _draw(place, dataset, work, count, source.files) if written else []
     report = IngestReport(
         dataset=dataset,
         source=source.uri,
@@ -429,11 +443,34 @@ def _ingest(form: str, options: Mapping[str, Any], dataset: str, terms: _Terms, 
         files_read=read.files,
         images_per_second=read.files / seconds if pending else None,
         labels_written=sum(done.row_count for done in written if done.snapshot.table == "labels"),
-        pictures=[str(picture) for picture in pictures],
+        figures=[str(figure) for figure in figures],
         snapshots={snapshot.table: snapshot.version for snapshot in tables.latest(lake, "image_records", "images")},
         committed=committed,
     )
     return told(report)
+
+
+def _apart_from(home: Path, source: Source) -> Source:
+    """Let a source not look into the home where that lies among the photographs, as it does by default."""
+    if not isinstance(source.files, FolderFiles):
+        return source
+    return replace(source, files=replace(source.files, apart=home))  # type: ignore[type-var]
+
+
+def _retried(terms: _Terms, place: settings.Settings) -> tuple[str, ...]:
+    """Return the reasons that are looked into again; what was refused before a setting allowed it is one of them."""
+    return (*terms.retried_kinds, *(("address_refused",) if place.allow_private_addresses else ()))
+
+
+def _draw(
+    place: settings.Settings, dataset: str, work: intake.Intake, count: intake.Count, files: Files | None
+) -> list[Path]:
+    """Draw what came in. The photographs are on record by now: a figure that fails is a line, not a failed intake."""
+    try:
+        return intake_figures.draw(place, dataset, work, count, files)
+    except (LakeError, OSError) as error:
+        say(f"what came in could not be drawn: {error}")
+        return []
 
 
 def _read(
@@ -444,15 +481,13 @@ def _read(
     total = intake.ReadCount()
     with (
         closing(Web(place.allow_private_addresses, place.fetch_per_host)) as web,
-        ThreadPoolExecutor(place.threads) as pool,
+        # Whoever waits for an answer of the web needs no processor.
+        ThreadPoolExecutor(_FETCHING if work.fetches else place.threads) as pool,
         progress(f"ingest {dataset}", pending, "images") as advance,
     ):
 
         def bytes_of(file: File) -> bytes:
-            # Places on this machine are absolute paths; whatever else a table names is for the web to refuse.
-            if source.files is not None and file.location.startswith("/"):
-                return source.files.read(file)
-            return web.read(file)
+            return web.read(file) if file.is_on_web or source.files is None else source.files.read(file)
 
         reader = intake.Reader(place.lake, bytes_of, pool, limits, work.planned_on, run_id, advance)
         for count in run_overlapping(read_task, ((reader, shard) for shard in work.shards(limits))):
@@ -462,7 +497,7 @@ def _read(
 
 def _files(root: str, follow_links: bool = False) -> Files:
     path = Path(root)
-    return archive_files(path) if path.suffix.lower() in ARCHIVES else FolderFiles(path, follow_links)
+    return archive_files(path) if path.is_file() else FolderFiles(path, follow_links)
 
 
 def _absolute(path: Path | None) -> str | None:

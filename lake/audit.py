@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lake import labels, query, tables
 from lake.tables import Lake
 
@@ -11,7 +14,7 @@ class Portrait:
     """What a picture of a data set shows."""
 
     species_counts: list[tuple[str, int]]  # (name, photographs) of each species
-    coordinates: list[tuple[float, float]]  # (latitude, longitude) of the photographs that have any
+    coordinates: NDArray[np.float64]  # (N, 2): latitude and longitude of the photographs that have any
     totals: dict[str, int]  # photographs, observations, species, labelled
 
 
@@ -27,6 +30,6 @@ def portrait(lake: Lake, dataset: str) -> Portrait:
         totals = ask.answer("audit/portrait_totals", dataset=dataset)
     return Portrait(
         list(zip(counts["scientific_name"].to_pylist(), counts["photographs"].to_pylist(), strict=True)),
-        list(zip(places["latitude"].to_pylist(), places["longitude"].to_pylist(), strict=True)),
+        np.column_stack([places["latitude"].to_numpy(), places["longitude"].to_numpy()]),
         totals.to_pylist()[0],
     )

@@ -271,17 +271,17 @@ def evaluate(
         species_count: How many species it knows, for the chance level.
         flow_run_id: The flow run that writes.
     """
-    label_snapshot, splits = tables.latest(lake, "labels", "splits")
+    given, changes, splits = tables.latest(lake, "labels", "taxon_changes", "splits")
     truth = query.answer(
         None,
         "evaluate/single_truth" if rule.species == ONE else "evaluate/truth",
-        frames={"current_labels": labels.current(lake, scope.dataset, label_snapshot), "scope": scope.observations},
+        frames={"current_labels": labels.current(lake, scope.dataset, (given, changes)), "scope": scope.observations},
     )
     scored = len(set(truth["observation_id"].to_pylist()))
     if not scored:
         raise LakeError(f"every scored observation of {scope.dataset!r} holds several species: say --species many")
     # A model that learnt before a species was renamed or merged is not wrong for saying its old name.
-    accepted = {"answers": decision.answers, "accepted_species": labels.accepted_species(lake)}
+    accepted = {"answers": decision.answers, "accepted_species": labels.accepted_species(lake, changes)}
     answers = query.answer(None, "evaluate/accepted_answers", frames=accepted)
     frames = {"truth": truth, "answers": answers}
     question = "evaluate/single_label_metrics" if rule.species == ONE else "evaluate/multi_label_metrics"
@@ -291,7 +291,7 @@ def evaluate(
     evaluation_id = tables.digest(
         [decision.decision_id, tables.digest(truth.to_pylist()), tables.digest(scored_rows), sorted(metrics)]
     )
-    snapshots = (*decision.snapshots, label_snapshot, splits)
+    snapshots = (*decision.snapshots, given, changes, splits)
     rows = [
         {
             "evaluation_id": evaluation_id,

@@ -8,6 +8,7 @@ remembers what a file of this place, size and time holds. When all are read, the
 After a kill at any moment the same again finds in ``file_reads`` what was read, and in each table what was written.
 """
 
+import math
 import struct
 import threading
 from collections import Counter
@@ -19,6 +20,7 @@ from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -29,15 +31,22 @@ from lake.images import ImageFacts, Refusal, examine, identity
 from lake.schemas import TABLES
 from lake.staging import Staged
 from lake.tables import Appended, KnownKeys, Lake, Snapshot
+from lake.text import plain
 
 # Reasons that may have passed: such files are tried again whenever their source is taken in.
-PASSING_KINDS = ("address_refused", "cannot_be_opened", "changed_while_reading", "not_reachable")
+PASSING_KINDS = ("cannot_be_opened", "changed_while_reading", "not_reachable")
 # Up to this many photographs are no loss, whatever their share: a handful of bad files in a small folder.
 TOLERATED = 20
 # What a file of unknown size is taken to weigh in a shard.
 _USUAL_BYTES = 1 << 20
+_HINTS = {
+    "row_without_file": "--root says where a table's paths begin; --images-by-name finds files in whatever folder.",
+    "file_without_row": "Several tables of one folder: each of them is set against all photographs of the folder.",
+    "address_refused": "TAXALAKE_ALLOW_PRIVATE_ADDRESSES=true takes addresses of one's own network.",
+    "not_reachable": "The same command asks the web again.",
+}
 _ROWS_IN_COMMIT = 200_000
-_MEMORY = "1GB"  # of the engine: a source may have any number of rows
+_MEMORY = "1GB"  # of the engine: what a source says is larger than memory sooner than its labels are
 _ASKED = ("file_reads", "image_records", "images", "ingest_issues", "labels", "species", "taxon_changes")
 
 
@@ -153,6 +162,12 @@ class Intake:
         """The ``file_reads`` in which the pending files were not found, after ``find_pending``."""
         return self._planned_on
 
+    @property
+    def fetches(self) -> bool:
+        """Whether some of the pending files are on the web."""
+        pending = pl.scan_parquet(self._files["files_to_read"])
+        return not pending.filter(pl.col("byte_count") == UNKNOWN).head(1).collect().is_empty()
+
     def shards(self, limits: Limits) -> Iterator[list[PendingFile]]:
         """Yield the files that have to be read, in the order in which they lie, as lists that fit into memory."""
         shard: list[PendingFile] = []
@@ -215,11 +230,12 @@ class Intake:
         """
         lost = count.newly_set_aside
         new = lost + count.kept + count.unread
-        if lost <= TOLERATED or lost <= most * new:
+        if lost <= TOLERATED or lost / new <= most:
             return
         lines = [f"  {'reason':24} {'extension':10} {'rows':>9}  {'species':>7}  e.g."]
         lines += [
-            f"  {loss.kind:24} {loss.extension:10} {loss.row_count:>9,}  {loss.species_count:>7,}  {loss.example}"
+            f"  {loss.kind:24} {plain(loss.extension):10} {loss.row_count:>9,}  {loss.species_count:>7,}  "
+            + plain(loss.example)
             for loss in self.losses()
         ]
         share = lost / new
@@ -227,7 +243,8 @@ class Intake:
             f"{lost:,} of {new:,} new rows and files of {self._staged.uri} ({share:.1%}) would be set aside, and "
             f"{most:.1%} is what is accepted. No photograph of it came on record in {self._dataset!r}.\n"
             + "\n".join(lines)
-            + f"\nIf that is as it should be, accept it with --max-loss {min(1.0, share + 0.005):.2f}"
+            + "".join(f"\n{hint}" for kind, hint in _HINTS.items() if count.set_aside_by_kind[kind])
+            + f"\nIf that is as it should be, accept it with --max-loss {min(1.0, math.ceil(share * 100) / 100):.2f}"
         )
 
     def commit(self, count: Count) -> tuple[Count, list[Appended]]:
@@ -368,16 +385,25 @@ class Reader:
         self._lake, self._bytes_of, self._pool, self._limits = lake, read, pool, limits
         self._run, self._on_read = flow_run_id, on_read
         self._images = KnownKeys(lake, "images")
+        self._apart = blobs.known(lake)
         self._reads = KnownKeys(lake, "file_reads", planned_on)
         # One commit at a time: two of one process would only refuse each other.
         self._committing = threading.Lock()
 
     def read(self, shard: Sequence[PendingFile]) -> ReadCount:
         """Read one shard and commit what its files hold."""
-        reads = []
+        total = ReadCount()
+        reads: list[_Read] = []
         for read in self._pool.map(self._read, shard):
             self._on_read(1)
             reads.append(read)
+            # On the web nobody knows before how large they are.
+            if sum(len(each.content or b"") for each in reads) > 2 * self._limits.shard_bytes:
+                total += self._commit(reads)
+                reads = []
+        return total + self._commit(reads) if reads else total
+
+    def _commit(self, reads: Sequence["_Read"]) -> ReadCount:
         with self._committing:
             image_count = self._commit_images(reads)
             self._commit_reads(reads)
@@ -388,16 +414,19 @@ class Reader:
             content = self._bytes_of(pending.file)
         except RefusedFileError as error:
             return _Read(pending, None, None, None, 0, Refusal(error.kind, error.detail))
+        # Whatever a name or an address makes the system or a library raise: one row must not end the run of the others.
+        except Exception as error:
+            return _Read(pending, None, None, None, 0, Refusal("unreadable", plain(f"{type(error).__name__}: {error}")))
         size = len(content)
         image_id = identity(content)
-        # Of a large one it is looked whether its file still lies there.
-        large = size > self._limits.inline_bytes and self._lake.is_local
-        if (image_id,) in self._images and not large:
+        if (image_id,) in self._images:
+            if image_id in self._apart:
+                blobs.put(self._lake, image_id, content)  # mends one that was lost or damaged
             return _Read(pending, image_id, None, None, size, None)
         facts = examine(content)
         if isinstance(facts, Refusal):
             return _Read(pending, None, None, None, size, facts)
-        if large:
+        if size > self._limits.inline_bytes and self._lake.is_local:
             return _Read(pending, image_id, None, blobs.put(self._lake, image_id, content), size, facts)
         return _Read(pending, image_id, content, None, size, facts)
 
@@ -466,17 +495,25 @@ def _unmoved(planned_on: Snapshot, rows: pa.Table, found: Snapshot) -> pa.Table:
 def record_source(
     lake: Lake, dataset: str, uri: str, form: str, options: Mapping[str, object], flow_run_id: str
 ) -> Appended:
-    """Remember how a source was read, so that it can be taken in again."""
-    row = {
-        "dataset": dataset,
-        "source_id": tables.digest([form, dict(options)]),
-        "source_uri": uri,
-        "format": form,
-        "options": tables.canonical_json(dict(options)),
-        "first_read_at": datetime.now(UTC),
-        "flow_run_id": flow_run_id,
-    }
-    return tables.append(lake, "ingest_sources", _rows("ingest_sources", [row]))
+    """Remember how a source is read now, where that is news, so that it can be taken in again."""
+    source_id = tables.digest([form, dict(options)])
+
+    def plan(snapshot: Snapshot) -> pa.Table:
+        held = query.answer(lake, "pending/last_source", [snapshot], dataset=dataset, source_uri=uri).to_pylist()
+        if held and held[0]["source_id"] == source_id:
+            return _rows("ingest_sources", [])
+        row = {
+            "dataset": dataset,
+            "source_id": source_id,
+            "source_uri": uri,
+            "format": form,
+            "options": tables.canonical_json(dict(options)),
+            "recorded_at": tables.later(row["recorded_at"] for row in held),
+            "flow_run_id": flow_run_id,
+        }
+        return _rows("ingest_sources", [row])
+
+    return tables.append_planned(lake, "ingest_sources", plan)
 
 
 def _with_bytes(rows: pa.Table, contents: Sequence[bytes | None]) -> pa.Table:

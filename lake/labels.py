@@ -1,5 +1,6 @@
 """Which species an observation shows, and which photographs are learnt from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -25,11 +26,15 @@ class TrainingExamples:
         return tables.digest([self.image_ids, self.species_ids, self.splits])
 
 
-def current(lake: Lake, dataset: str, labels: Snapshot | None = None) -> pa.Table:
-    """Return the species that hold now for each observation, in the taxonomy of today: observation_id, species_id."""
-    snapshot = tables.latest(lake, "labels")[0] if labels is None else labels
-    (changes,) = tables.latest(lake, "taxon_changes")
-    with query.session(lake, [snapshot, changes]) as ask:
+def current(lake: Lake, dataset: str, snapshots: Sequence[Snapshot] = ()) -> pa.Table:
+    """Return the species that hold for each observation, in the taxonomy of the time: observation_id, species_id.
+
+    Args:
+        lake: The place of the tables.
+        dataset: The data set.
+        snapshots: ``labels`` and ``taxon_changes``; as they stand now by default.
+    """
+    with query.session(lake, snapshots or tables.latest(lake, "labels", "taxon_changes")) as ask:
         return current_in(ask, dataset)
 
 
@@ -41,9 +46,9 @@ def current_in(ask: query.Session, dataset: str) -> pa.Table:
     return ask.answer("labels/accepted_labels")
 
 
-def accepted_species(lake: Lake) -> pa.Table:
+def accepted_species(lake: Lake, changes: Snapshot) -> pa.Table:
     """Return what became of species that were renamed, merged or split: species_id, accepted_id (null if split)."""
-    with query.session(lake, tables.latest(lake, "taxon_changes")) as ask:
+    with query.session(lake, [changes]) as ask:
         ask.show("current_changes", ask.answer("labels/current_changes"))
         return ask.answer("labels/accepted_species")
 
@@ -54,8 +59,9 @@ def training_examples(lake: Lake, dataset: str, split_id: str) -> TrainingExampl
     Quadrats (observations of several species) are left out, and so is every image whose bytes are also held out
     for testing under another name.
     """
-    records, labels, splits, species = tables.latest(lake, "image_records", "labels", "splits", "species")
-    holding = current(lake, dataset, labels)
+    names = ("image_records", "labels", "taxon_changes", "splits", "species")
+    records, labels, changes, splits, species = tables.latest(lake, *names)
+    holding = current(lake, dataset, (labels, changes))
     sizes = query.answer(None, "labels/species_per_observation", frames={"current_labels": holding})
     rows = query.answer(
         lake,
@@ -68,12 +74,12 @@ def training_examples(lake: Lake, dataset: str, split_id: str) -> TrainingExampl
         dataset=dataset,
         split_id=split_id,
     )
-    ids, names = rows["species_id"].to_pylist(), rows["scientific_name"].to_pylist()
+    ids, called = rows["species_id"].to_pylist(), rows["scientific_name"].to_pylist()
     return TrainingExamples(
         rows["image_id"].to_pylist(),
         ids,
         rows["split"].to_pylist(),
-        dict(zip(ids, names, strict=True)),
+        dict(zip(ids, called, strict=True)),
         sizes["with_several"][0].as_py(),
-        (records, labels, splits, species),
+        (records, labels, changes, splits, species),
     )

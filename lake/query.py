@@ -93,6 +93,8 @@ class Session:
             return result(self._connection.sql(text, params=dict(params) or None))
         except duckdb.Error as error:
             raise QuestionError(f"{name}: {error}") from error
+        except OSError as error:
+            raise QuestionError(f"{name}: its answer cannot be written: {error}") from error
 
 
 @contextmanager

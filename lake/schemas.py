@@ -82,7 +82,7 @@ _ALL = (
             flow_run_id=TEXT,
         ),
         written_by="ingest",
-        read_by="ingest, embed",
+        read_by="ingest, embed, audit, train",
         writer=BLOBS,
     ),
     Table(
@@ -144,7 +144,7 @@ _ALL = (
             flow_run_id=TEXT,
         ),
         written_by="ingest",
-        read_by="ingest, train, predict, evaluate",
+        read_by="ingest, audit, train, predict, evaluate, status",
     ),
     Table(
         name="species",
@@ -177,19 +177,19 @@ _ALL = (
             flow_run_id=TEXT,
         ),
         written_by="ingest",
-        read_by="train, predict, evaluate",
+        read_by="ingest, audit, train, predict, evaluate",
     ),
     Table(
         name="ingest_sources",
-        grain="(dataset, source_id)",
-        key=("dataset", "source_id"),
+        grain="(dataset, source_id, recorded_at)",
+        key=("dataset", "source_id", "recorded_at"),
         columns=_columns(
             dataset=TEXT,
             source_id=TEXT,  # hash of format and options
             source_uri=TEXT,
             format=TEXT,  # folder, table, plantclef, ...
             options=TEXT,  # how it was read, as canonical JSON
-            first_read_at=UTC,
+            recorded_at=UTC,  # the latest row of a source_uri is how it is read now
             flow_run_id=TEXT,
         ),
         written_by="ingest",
@@ -215,7 +215,7 @@ _ALL = (
             flow_run_id=TEXT,
         ),
         written_by="ingest, embed, audit, train",
-        read_by="ingest, embed, status",
+        read_by="ingest, embed, audit, train, status",
     ),
     Table(
         name="perceptual_hashes",
@@ -395,7 +395,7 @@ _ALL = (
             images_per_second=_optional(REAL),
             finished_at=UTC,
         ),
-        written_by="every stage that wrote something",
+        written_by="every stage but taxon-changes that wrote something",
         read_by="people",
     ),
     Table(

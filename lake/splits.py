@@ -58,10 +58,10 @@ def assign(lake: Lake, dataset: str, recipe: SplitRecipe, flow_run_id: str) -> A
     Raises:
         LakeError: If it is grouped by near-duplicates and images have no perceptual hash yet.
     """
-    records, given = tables.latest(lake, "image_records", "labels")
+    records, given, changes = tables.latest(lake, "image_records", "labels", "taxon_changes")
     frames = {
         "tags": query.answer(lake, "labels/observation_tags", [records], dataset=dataset),
-        "current_labels": labels.current(lake, dataset, given),
+        "current_labels": labels.current(lake, dataset, (given, changes)),
         "groups": _groups(lake, dataset, recipe.group_by, records),
     }
     return tables.append_planned(lake, "splits", partial(_places, lake, dataset, recipe, frames, flow_run_id))

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+from polars.exceptions import PolarsError
 
+from lake.errors import LakeError
 from lake.files import LISTING
 from lake.sources import ROWS, SPECIES, Source
 
@@ -36,16 +38,26 @@ def stage(source: Source, folder: Path, on_rows: Callable[[int], None] = lambda 
 
     Raises:
         SourceError: If the source is not as it was described.
+        LakeError: If the folder has no room.
     """
     for name, schema in _SCHEMAS.items():
         (folder / name).mkdir()
-        schema.to_frame().write_parquet(folder / name / "0.parquet")
+        _write(schema.to_frame(), folder / name / "0.parquet")
     for number, batch in enumerate(source, start=1):
         for name, frame in zip(_SCHEMAS, (batch.rows, batch.species, batch.files), strict=True):
             if len(frame):
-                _require(frame, _SCHEMAS[name], name).write_parquet(folder / name / f"{number:08}.parquet")
+                _write(_require(frame, _SCHEMAS[name], name), folder / name / f"{number:08}.parquet")
         on_rows(len(batch.rows) + len(batch.files))
     return Staged(folder, source.uri, source.names_are_unique)
+
+
+def _write(frame: pl.DataFrame, path: Path) -> None:
+    try:
+        frame.write_parquet(path)
+    except (OSError, PolarsError) as error:
+        raise LakeError(
+            f"what a source says cannot be written down in {path.parent}: {error}. TMPDIR names a place with more room."
+        ) from error
 
 
 def _require(frame: pl.DataFrame, schema: pl.Schema, name: str) -> pl.DataFrame:

@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -297,6 +298,11 @@ def _commit(
             known.written(handle, rows)
         return Appended(Snapshot(name, handle.version()), rows.num_rows)
     raise LakeError(f"{name!r} in {lake.root} was committed to by others {_ATTEMPTS} times in a row; run again")
+
+
+def later(times: Iterable[datetime]) -> datetime:
+    """Return now, or a moment after the latest of some times where the clock stands before it."""
+    return max([datetime.now(UTC), *(time + timedelta(microseconds=1) for time in times)])
 
 
 def canonical_json(value: object) -> str:

@@ -1,7 +1,6 @@
 """How species change: renamed, merged, split. Taken in once, respected by all that is trained or scored later."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -56,13 +55,13 @@ def append_changes(lake: Lake, csv: Path, changes: pl.DataFrame, flow_run_id: st
 
     def plan(snapshot: Snapshot) -> pa.Table:
         held = pl.DataFrame(query.answer(lake, "labels/current_changes", [snapshot]))
-        known, said = _by_species(held), _by_species(changes)
-        fresh = {old for old, becomes in said.items() if known.get(old) != becomes}
+        known, now = _by_species(held), _by_species(changes)
+        fresh = {old for old, becomes in now.items() if known.get(old) != becomes}
         new = changes.filter(pl.col("old_species_id").is_in(fresh))
         _require_one_meaning(pl.concat([held.filter(~pl.col("old_species_id").is_in(fresh)), new]))
         constants: Mapping[str, object] = {
             "source": str(csv.resolve()),
-            "recorded_at": datetime.now(UTC),
+            "recorded_at": tables.later(tables.scan(lake, snapshot).select("recorded_at").collect()["recorded_at"]),
             "flow_run_id": flow_run_id,
         }
         rows = [{**row, **constants} for row in new.iter_rows(named=True)]

@@ -43,6 +43,11 @@ class File:
     modified_ns: int
     position: int | None = None
 
+    @property
+    def is_on_web(self) -> bool:
+        """True where no listing has named it: whatever address a table gives, it is no path of this machine."""
+        return self.byte_count == UNKNOWN
+
 
 class RefusedFileError(Exception):
     """A file cannot be read. It becomes a row of ``ingest_issues``."""

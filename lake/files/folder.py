@@ -36,6 +36,7 @@ class FolderFiles:
 
     folder: Path
     follow_links: bool = False  # also out of the folder; a link to a place inside of it is always followed
+    apart: Path | None = None  # a folder inside of it that is not looked into: taxalake's own
 
     @property
     def uri(self) -> str:
@@ -83,6 +84,7 @@ class FolderFiles:
 
     def _rows(self, first: "_Folder", folders: Collection[str] | None) -> Iterator[tuple[object, ...]]:
         top = first.path
+        apart = None if self.apart is None else str(self.apart.resolve())
         trail = [first]  # not a recursion: a path may have more parts than Python has frames
         while trail:
             here = trail[-1]
@@ -91,6 +93,8 @@ class FolderFiles:
                 trail.pop()
                 continue
             path = here.path + name
+            if path == apart:
+                continue
             try:
                 status, target = (None, None) if name in here.subfolders else _looked_at(path)
             except OSError as error:

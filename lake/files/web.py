@@ -22,6 +22,7 @@ import polars as pl
 from lake.files import File, RefusedFileError
 
 _MOST_HOPS = 5
+_MOST_IN_VAIN = 8  # photographs in a row that a host did not give after all attempts; then it is left alone
 _MOST_WAIT_S = 30.0
 _DEADLINE = 10  # times ``timeout_s``, for one photograph
 _SCHEMES = {"http", "https"}
@@ -75,6 +76,7 @@ class Web:
             ("Accept-Encoding", "identity"),
         ]
         self._turns: dict[str, threading.Semaphore] = {}
+        self._in_vain: dict[str, int] = {}  # by host: photographs in a row
         self._lock = threading.Lock()
 
     @property
@@ -91,18 +93,30 @@ class Web:
 
         Raises:
             RefusedFileError: ``address_refused``, ``not_found``, ``not_allowed``, ``too_large``, or ``not_reachable``
-                after all attempts.
+                after all attempts; at once where a host has failed too often in a row.
         """
         url = _address(file.location)
+        if self._in_vain.get(url.host, 0) >= _MOST_IN_VAIN:
+            raise RefusedFileError(
+                "not_reachable", f"{url.host} did not answer {_MOST_IN_VAIN} times in a row and was not asked again"
+            )
         self._clock.until = time.monotonic() + _DEADLINE * self._timeout_s
         attempt = 1
         while True:
             try:
-                return self._fetched(url)
+                content = self._fetched(url)
+            except RefusedFileError:
+                self._in_vain[url.host] = 0  # it has answered
+                raise
             except _TryAgainError as error:
                 wait_s = max(error.wait_s, self._back_off_s * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
                 if attempt >= self._attempts or wait_s >= self._clock.left():
+                    with self._lock:
+                        self._in_vain[url.host] = self._in_vain.get(url.host, 0) + 1
                     raise RefusedFileError("not_reachable", f"{error} (attempt {attempt})") from error
+            else:
+                self._in_vain[url.host] = 0
+                return content
             attempt += 1
             time.sleep(wait_s)
 
@@ -272,6 +286,7 @@ def _address(text: str, before: httpx.URL | None = None) -> httpx.URL:
     """Return an address that may be asked for; one that a server leads on to is understood from the one before."""
     try:
         url = httpx.URL(text.strip()) if before is None else before.join(text.strip())
+        _ = url.host, url.port, url.netloc  # read here, where a name that is none is an address that is none
     except (httpx.InvalidURL, ValueError) as error:
         raise RefusedFileError("address_refused", f"{text!r} is no address: {error}") from error
     if url.scheme not in _SCHEMES or not url.host:

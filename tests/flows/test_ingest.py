@@ -3,8 +3,12 @@
 import csv
 import http.server
 import json
+import os
+import random
 import re
 import shutil
+import subprocess
+import sys
 import threading
 from collections import Counter
 from io import BytesIO
@@ -16,8 +20,8 @@ from PIL import Image
 
 from flows import ingest
 from flows.ingest import ingest_folder, ingest_inaturalist, ingest_plantclef, ingest_snakeclef, ingest_table
-from lake import query, tables
-from lake.errors import LossError
+from lake import labels, query, tables
+from lake.errors import LakeError, LossError
 from lake.tables import Lake
 
 
@@ -195,12 +199,12 @@ def test_an_intake_leaves_pictures_of_what_came_in_and_of_what_did_not(home, tmp
     root = lay(tmp_path / "root", [f"s{number % 3}/{number}.jpg" for number in range(9)])
     (root / "s1/cut.jpg").write_bytes(photograph(77)[:200])
     report = ingest_folder.fn(root, "grasses", home=home)
-    assert [Path(picture).name for picture in report.pictures] == ["grasses-intake.png", "grasses-set-aside.png"]
-    for picture in report.pictures:
+    assert [Path(picture).name for picture in report.figures] == ["grasses-intake.png", "grasses-set-aside.png"]
+    for picture in report.figures:
         with Image.open(picture) as image:
             image.load()
             assert min(image.size) > 200
-    assert ingest_folder.fn(root, "grasses", home=home).pictures == []
+    assert ingest_folder.fn(root, "grasses", home=home).figures == []
 
 
 def test_a_source_is_remembered_once_with_how_it_was_read(home, tmp_path):
@@ -213,6 +217,65 @@ def test_a_source_is_remembered_once_with_how_it_was_read(home, tmp_path):
     assert {row["format"] for row in remembered} == {"folder"}
 
 
+def test_what_was_corrected_since_is_not_brought_back_by_a_retry(home, tmp_path):
+    root = lay(tmp_path / "root", ["a.jpg"])
+    (root / "t.csv").write_text("image,right,wrong\na.jpg,r,w\nlost.jpg,r,w\n")
+    for column in ("right", "wrong", "right"):
+        ingest_table.fn(root / "t.csv", "d", "image", column, home=home)
+    retried = ingest.ingest_retry.fn("d", home=home)
+    assert [report.committed for report in retried.sources] == [False]
+    assert [row["species_id"] for row in labels.current(Lake(str(home / "lake")), "d").to_pylist()] == ["r"]
+
+
+def test_a_source_that_is_gone_does_not_keep_the_others_waiting(home, tmp_path):
+    root = lay(tmp_path / "root", ["a.jpg"])
+    for name in ("1.csv", "2.csv"):
+        (root / name).write_text("image,species\na.jpg,s\nlost.jpg,s\n")
+        ingest_table.fn(root / name, "d", "image", "species", home=home)
+    (root / "1.csv").unlink()
+    (root / "lost.jpg").write_bytes(photograph(5))
+    with pytest.raises(LakeError, match=r"there is no table .*1\.csv\n.*2\.csv\n.*kept 1"):
+        ingest.ingest_retry.fn("d", home=home)
+    assert len(content(home, "image_records")) == 2
+
+
+def test_a_path_in_a_column_of_addresses_is_never_opened(home, tmp_path):
+    root = lay(tmp_path / "root", ["a.jpg"])
+    secret = tmp_path / "secret.jpg"
+    secret.write_bytes(photograph(7))
+    (root / "t.csv").write_text(
+        f"image,url,species\na.jpg,,s\n,{secret},s\nb.jpg,{secret},s\nc.jpg,http://xn--a/a.png,s\n"
+    )
+    report = ingest_table.fn(root / "t.csv", "d", "image", "species", url_column="url", home=home)
+    assert report.set_aside_by_kind == {"row_without_name": 1, "address_refused": 2}
+    assert not any("bytes" in row["detail"] for row in content(home, "ingest_issues"))
+
+
+def test_a_second_intake_of_refused_addresses_is_quiet(home, tmp_path):
+    (tmp_path / "t.csv").write_text("url,species\nftp://example.org/a.jpg,s\nhttp://127.0.0.1/a.jpg,s\n")
+    words = {"url_column": "url", "species_column": "species", "home": home}
+    assert ingest_table.fn(tmp_path / "t.csv", "d", **words).committed
+    before = versions(home)
+    assert not ingest_table.fn(tmp_path / "t.csv", "d", **words).committed
+    assert versions(home) == before
+
+
+def test_a_compressed_tar_is_told_how_to_become_a_plain_one(taxalake, tmp_path):
+    archive = shutil.make_archive(str(tmp_path / "p"), "gztar", lay(tmp_path / "root", ["s1/a.jpg"]))
+    assert "gunzip" in taxalake("ingest", "folder", archive, "--dataset", "d").err
+
+
+def test_signs_that_a_terminal_acts_on_are_shown_and_not_sent(taxalake, home, tmp_path):
+    root = lay(tmp_path / "root", [f"s1/{number}\x1b[2J.jpg" for number in range(3)])
+    for number in range(25):
+        (root / f"s1/x\x1b[2J{number}.tx\x1bt").write_bytes(b"x")
+    stopped = taxalake("ingest", "folder", root, "--dataset", "d")
+    assert stopped.code == 1
+    assert "\x1b" not in stopped.err
+    assert taxalake("ingest", "folder", root, "--dataset", "d", "--max-loss", "1").code == 0
+    assert "\x1b" not in taxalake("sql", "select image_name from image_records").out
+
+
 def test_labels_follow_the_taxonomy_of_today(taxalake, home, tmp_path):
     root = lay(tmp_path / "root", ["old/a.jpg", "other/b.jpg", "wide/c.jpg"])
     assert taxalake("ingest", "folder", root, "--dataset", "d").code == 0
@@ -220,8 +283,6 @@ def test_labels_follow_the_taxonomy_of_today(taxalake, home, tmp_path):
     changes.write_text("old_species_id,new_species_id,kind\nold,new,rename\nwide,w1,split\nwide,w2,split\n")
     assert "3 of them new" in taxalake("ingest", "taxon-changes", changes).out
     assert "0 of them new" in taxalake("ingest", "taxon-changes", changes).out
-    from lake import labels
-
     assert labels.current(Lake(str(home / "lake")), "d").to_pylist() == [
         {"observation_id": "old/a.jpg", "species_id": "new"},
         {"observation_id": "other/b.jpg", "species_id": "other"},
@@ -287,5 +348,34 @@ def test_the_tables_of_a_lake_made_by_another_version_are_refused(home, tmp_path
     from deltalake import Field
 
     table.alter.add_columns([Field("colour", "string")])
-    with pytest.raises(tables.LakeError, match=r"made by another version of taxalake \(it differs in colour\)"):
+    with pytest.raises(LakeError, match=r"made by another version of taxalake \(it differs in colour\)"):
         ingest_folder.fn(root, "d", home=home)
+
+
+def test_a_disk_without_room_is_one_message_and_the_same_command_goes_on(command, home, tmp_path):
+    root = tmp_path / "root" / "s1"
+    root.mkdir(parents=True)
+    for number in range(12):
+        noise = Image.frombytes("RGB", (120, 100), random.Random(number).randbytes(36_000))
+        noise.save(root / f"{number}.png")
+    words = [sys.executable, "-m", "flows.cli", "ingest", "folder", str(root.parent), "--dataset", "d"]
+    # No file may grow above 200 kB, as if the disk were full there.
+    full = subprocess.run(
+        ["prlimit", "--fsize=200000", *words],
+        env={**os.environ, "TAXALAKE_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert full.returncode == 1
+    assert "rows cannot be written to 'images'" in full.stderr.splitlines()[-1]
+    assert "Traceback" not in full.stderr
+    assert "kept 12" in command(*words[3:]).out
+
+
+def test_a_home_among_the_photographs_is_not_taken_in(tmp_path):
+    root = lay(tmp_path / "root", ["s1/a.jpg", "s2/b.jpg"])
+    first = ingest_folder.fn(root, "d", home=root / "taxalake-home")
+    assert first.kept == 2
+    again = ingest_folder.fn(root, "d", home=root / "taxalake-home")
+    assert (again.found, again.already_known, again.committed) == (2, 2, False)

@@ -56,9 +56,7 @@ def take_in(
     limits = intake.Limits(images_in_shard, inline_bytes=inline_bytes)
 
     def read(file: File) -> bytes:
-        if file.location.startswith("http"):
-            return web.read(file)
-        return source.files.read(file)
+        return web.read(file) if file.is_on_web else source.files.read(file)
 
     with opened(lake, source, dataset) as work, ThreadPoolExecutor(2) as pool, ThreadPoolExecutor(at_once) as readers:
         pending = work.find_pending(retried, read_all)

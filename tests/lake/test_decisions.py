@@ -147,7 +147,8 @@ def test_scores_are_stored_once_with_all_that_was_read(predicted):
     assert versions(predicted) == before
     assert first.metrics == {"macro_f1_per_observation": 1, "macro_f1_per_species": 1, "micro_f1": 1}
     assert dict(held(predicted, "evaluations", "metric value")) == first.metrics
-    assert [snapshot.table for snapshot in first.snapshots] == ["image_records", "tile_predictions", "labels", "splits"]
+    read = [snapshot.table for snapshot in first.snapshots]
+    assert read == ["image_records", "tile_predictions", "labels", "taxon_changes", "splits"]
 
 
 def test_a_corrected_label_is_another_evaluation_of_the_same_decision(predicted):

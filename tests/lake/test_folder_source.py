@@ -1,5 +1,7 @@
 import os
+import shutil
 import zipfile
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -151,3 +153,21 @@ def test_the_folders_of_an_archive_are_species_as_well(tmp_path):
     assert rows(tmp_path / "p.zip") == [("Poa_annua/a.jpg", None), ("b.txt", "not_an_image")]
     assert species(tmp_path / "p.zip") == [("Poa_annua/a.jpg", "Poa_annua", "Poa annua")]
     assert FolderSource(archive_files(tmp_path / "p.zip")).uri == str(tmp_path / "p.zip")
+
+
+@pytest.mark.parametrize("form", ["tar", "zip"])
+def test_the_folder_that_an_archive_was_made_of_is_no_species(tmp_path, form):
+    lay(tmp_path / "photographs", {"Poa/a.jpg": b"", "Bellis/2024/b.jpg": b""})
+    archive = shutil.make_archive(str(tmp_path / "p"), form, tmp_path, "photographs")
+    batches = list(FolderSource(archive_files(Path(archive))))
+    species = pl.concat([batch.species for batch in batches])["species_id"]
+    names = pl.concat([batch.rows for batch in batches])["image_name"]
+    assert (sorted(species), sorted(names)) == (["Bellis", "Poa"], ["Bellis/2024/b.jpg", "Poa/a.jpg"])
+
+
+@pytest.mark.parametrize("names", [["Poa/a.jpg", "Poa/b.jpg"], ["Poa/2024/a.jpg", "Poa/b.jpg"], ["Poa/2024/a.jpg"]])
+def test_an_archive_of_one_species_keeps_it(tmp_path, names):
+    lay(tmp_path / "photographs", dict.fromkeys(names, b""))
+    archive = shutil.make_archive(str(tmp_path / "p"), "zip", tmp_path / "photographs")
+    batches = list(FolderSource(archive_files(Path(archive))))
+    assert set(pl.concat([batch.species for batch in batches])["species_id"]) == {"Poa"}

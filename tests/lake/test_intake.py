@@ -1,10 +1,11 @@
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from lake_rows import held, rows
+from lake_rows import filled, held, rows
 from small_pictures import bomb, cut, lay, picture, several
 from taking_in import content, opened, take_in
 
@@ -468,3 +469,92 @@ def test_a_shard_holds_as_many_files_and_bytes_as_fit(lake, folder):
     assert sizes(shard_images=2) == [2, 2, 1]
     assert sizes(shard_bytes=25) == [2, 2, 1]
     assert sizes(shard_bytes=5) == [1] * 5
+
+
+def test_of_two_files_of_one_name_the_one_at_the_rows_path_is_its_photograph(lake, folder):
+    files = {"A/1.jpg": picture(1), "B/1.jpg": picture(2, size=(48, 32))}
+    source = a_table(folder, "image,species\nA/1.jpg,x\nB/1.jpg,y\n", files, names_are_unique=True)
+    take_in(lake, "d", source)
+    assert held(lake, "image_records", "image_name image_id") == [
+        ("A/1.jpg", identity(picture(1))),
+        ("B/1.jpg", identity(picture(2, size=(48, 32)))),
+    ]
+
+
+def test_a_name_that_several_files_or_rows_share_is_set_aside_and_not_guessed(lake, folder):
+    files = {"A/1.jpg": picture(1), "B/1.jpg": picture(2, size=(48, 32)), "A/2.jpg": picture(3)}
+    table = "image,species\n1.jpg,x\nx/2.jpg,y\ny/2.jpg,z\n"
+    taken = take_in(lake, "d", a_table(folder, table, files, names_are_unique=True))
+    assert taken.set_aside == {"ambiguous_name": 3, "file_without_row": 3}
+
+
+def test_copies_of_one_file_in_several_folders_are_one(lake, folder):
+    files = {"A/1.jpg": picture(1), "B/1.jpg": picture(1)}
+    taken = take_in(lake, "d", a_table(folder, "image,species\n1.jpg,x\n", files, names_are_unique=True))
+    assert (taken.count.kept, taken.set_aside) == (1, {"file_without_row": 1})
+
+
+def test_who_was_beaten_to_a_name_takes_back_its_label(lake, folder, tmp_path):
+    take_in(lake, "d", a_table(folder, "image,species\na.jpg,x\n", {"a.jpg": picture(1)}))
+    other = a_table(tmp_path / "other", "image,species\na.jpg,y\n", {"a.jpg": picture(2)})
+    # as if it had written its label before the record of the first one was there
+    uri, now = other.uri, tables.later([])
+    row = ("d", "a.jpg", "y", uri, "given", now)
+    tables.append(lake, "labels", filled("labels", "dataset observation_id species_id source status labelled_at", row))
+    assert rows(labels.current(lake, "d")) == [("a.jpg", "y")]
+    take_in(lake, "d", other)
+    assert rows(labels.current(lake, "d")) == [("a.jpg", "x")]
+    assert take_in(lake, "d", other).committed == []
+
+
+def test_a_note_ends_when_it_holds_no_longer(lake, folder):
+    files = {"a.jpg": picture(1), "b.jpg": picture(1)}
+    take_in(lake, "d", a_table(folder, "image,species\na.jpg,x\nb.jpg,y\n", files))
+    corrected = a_table(folder, "image,species\na.jpg,x\nb.jpg,x\n")
+    take_in(lake, "d", corrected)
+    counts = {row[:2]: row[2] for row in held(lake, "ingest_issues", "image_name kind row_count")}
+    ended = [row for row in held(lake, "ingest_issues", "image_name kind row_count") if row[2] == 0]
+    assert ended == [(name, "content_of_two_species", 0) for name in ("a.jpg", "b.jpg")]
+    assert counts["b.jpg", "duplicate_content"] == 1
+    assert take_in(lake, "d", corrected).committed == []
+
+
+def test_whatever_reading_one_file_raises_the_others_come_in(lake, folder):
+    class Odd(FolderFiles):
+        def read(self, file):
+            if file.location.endswith("a.jpg"):
+                raise ValueError("embedded null byte\x1b[2J")
+            return super().read(file)
+
+    lay(folder, {"s1/a.jpg": picture(1), "s1/b.jpg": picture(2)})
+    taken = take_in(lake, "d", FolderSource(Odd(folder)))
+    assert (taken.count.kept, taken.set_aside) == (1, {"unreadable": 1})
+    assert held(lake, "ingest_issues", "detail") == [("ValueError: embedded null byte\\x1b[2J",)]
+
+
+def test_the_share_that_the_message_names_is_accepted(lake, folder):
+    with pytest.raises(LossError) as stopped:
+        take_in(lake, "d", lossy(folder, 71, 29), most_loss=0.01)
+    share = float(str(stopped.value).rpartition(" ")[2])
+    assert take_in(lake, "d", lossy(folder, 71, 29), most_loss=share).count.set_aside == 29
+
+
+def test_a_shard_of_unknown_weight_is_committed_when_it_grows_too_heavy(lake, folder):
+    lay(folder, numbers(6))
+    weight = len(picture(0))
+    with opened(lake, FolderSource(FolderFiles(folder))) as work, ThreadPoolExecutor(2) as pool:
+        work.find_pending()
+        reader = intake.Reader(
+            lake, FolderFiles(folder).read, pool, intake.Limits(shard_bytes=weight), work.planned_on, "run"
+        )
+        shard = [file for files in work.shards(intake.Limits()) for file in files]
+        assert reader.read(shard).files == 6
+    (snapshot,) = tables.latest(lake, "file_reads")
+    assert snapshot.version > 1
+
+
+def test_a_file_of_its_own_may_be_read_by_whoever_may_read_the_tables(lake, folder):
+    take_in(lake, "d", a_folder(folder, {"s1/a.jpg": picture(1, size=(400, 300))}), inline_bytes=100)
+    (uri,) = held(lake, "images", "blob_uri")[0]
+    (table,) = list(Path(lake.uri("images")).glob("*.parquet"))
+    assert (Path(lake.root) / uri).stat().st_mode == table.stat().st_mode

@@ -71,7 +71,7 @@ def test_the_latest_labels_are_learnt_from(lake):
 
 def test_labels_are_read_at_the_version_that_is_asked(lake):
     observed(lake, *plants("s1", 1))
-    (before,) = tables.latest(lake, "labels")
+    before = tables.latest(lake, "labels", "taxon_changes")
     tables.append(lake, "labels", filled("labels", LABELS, ("d", "s1-0", "s2", "given", day(2))))
     assert rows(labels.current(lake, "d", before)) == [("s1-0", "s1")]
 
@@ -101,7 +101,8 @@ def test_examples_say_what_they_were_read_from_and_have_one_digest(lake):
     first = labels.training_examples(lake, "d", HALF.split_id("d"))
     tables.append(lake, "species", filled("species", "species_id", ("unseen",)))
     second = labels.training_examples(lake, "d", HALF.split_id("d"))
-    assert [snapshot.table for snapshot in first.snapshots] == ["image_records", "labels", "splits", "species"]
+    read = [snapshot.table for snapshot in first.snapshots]
+    assert read == ["image_records", "labels", "taxon_changes", "splits", "species"]
     assert first.snapshots != second.snapshots
     assert first.digest == second.digest
     observed(lake, *plants("s1", 6))

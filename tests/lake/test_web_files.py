@@ -1,3 +1,4 @@
+import contextlib
 import socket
 import threading
 import time
@@ -376,3 +377,28 @@ def test_a_refused_photograph_gives_its_turn_back(server):
     server.answers["b.jpg"] = [(200, {}, b"abc")]
     assert refusal(place, server.at("a.jpg")).kind == "not_found"
     assert read(place, server.at("b.jpg")) == b"abc"
+
+
+def test_a_host_that_fails_again_and_again_is_left_alone(server):
+    place = Web(allow_private=True, timeout_s=2, back_off_s=0.001, attempts=2)
+    server.answers["busy"] = [(503, {}, b"")]
+    for _ in range(8):
+        assert refusal(place, server.at("busy")).kind == "not_reachable"
+    asked = len(server.asked)
+    left_alone = refusal(place, server.at("busy"))
+    assert (left_alone.kind, len(server.asked)) == ("not_reachable", asked)
+    assert "8 times in a row and was not asked again" in left_alone.detail
+    # another host is not to blame
+    assert refusal(place, server.at("other", "localhost")).kind == "not_found"
+    place.close()
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_an_answer_in_between_ends_the_row_of_failures(server, status):
+    place = Web(allow_private=True, timeout_s=2, back_off_s=0.001, attempts=1)
+    server.answers.update({"busy": [(503, {}, b"")], "other": [(status, {}, b"abc")]})
+    for name in ["busy"] * 7 + ["other"] + ["busy"] * 7:
+        with contextlib.suppress(RefusedFileError):
+            read(place, server.at(name))
+    assert "was not asked again" not in refusal(place, server.at("busy")).detail
+    place.close()

@@ -14,15 +14,26 @@ records as (
     group by dataset
 ),
 
--- a corrected label no longer counts
+-- as `labels/current_labels` has it: a corrected label no longer counts
 dated as (
     select
         dataset,
         observation_id,
         species_id,
-        status
+        status,
+        labelled_at
     from labels
     qualify labelled_at = max(labelled_at) over (partition by dataset, observation_id, source)
+),
+
+current_labels as (
+    select
+        dataset,
+        observation_id,
+        species_id
+    from dated
+    where status = 'given'
+    qualify labelled_at = max(labelled_at) over (partition by dataset, observation_id)
 ),
 
 labelled as (
@@ -30,8 +41,7 @@ labelled as (
         dataset,
         count(distinct observation_id) as labelled_observations,
         count(distinct species_id) as species
-    from dated
-    where status = 'given'
+    from current_labels
     group by dataset
 ),
 

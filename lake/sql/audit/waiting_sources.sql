@@ -19,16 +19,23 @@ open_issues as (
             image_records.dataset = $dataset
             and latest_issues.image_name = image_records.image_name
     where latest_issues.row_count > 0 and (latest_issues.is_on_record or image_records.image_name is null)
+),
+
+-- as it is read now: what it was once read as would bring back what was corrected since
+current_sources as (
+    select *
+    from ingest_sources
+    where dataset = $dataset
+    qualify row_number() over (partition by source_uri order by recorded_at desc) = 1
 )
 
 select
-    ingest_sources.source_id,
-    ingest_sources.format,
-    ingest_sources.options,
+    current_sources.source_id,
+    current_sources.format,
+    current_sources.options,
     list(distinct open_issues.kind order by open_issues.kind) as kinds,
-    min(ingest_sources.first_read_at) as first_read_at
-from ingest_sources
-inner join open_issues on ingest_sources.source_uri = open_issues.source_uri
-where ingest_sources.dataset = $dataset
-group by ingest_sources.source_id, ingest_sources.format, ingest_sources.options
-order by first_read_at, ingest_sources.source_id
+    any_value(current_sources.recorded_at) as recorded_at
+from current_sources
+inner join open_issues on current_sources.source_uri = open_issues.source_uri
+group by current_sources.source_id, current_sources.format, current_sources.options
+order by recorded_at, current_sources.source_id

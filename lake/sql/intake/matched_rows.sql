@@ -12,13 +12,22 @@ named_files as (
 ),
 
 -- of two members of an archive under one name the later one holds, as in unpacking
-first_files as (
+files_by_path as (
     select *
     from named_files
     qualify
         row_number() over (
-            partition by match_name order by kind is not null, file_name, position desc nulls last, location
+            partition by file_name order by kind is not null, position desc nulls last, location
         ) = 1
+),
+
+-- files of one name in several folders are taken for copies only where they are of one size
+files_by_name as (
+    select
+        *,
+        count(distinct byte_count) over (partition by match_name) > 1 as is_ambiguous
+    from files_by_path
+    qualify row_number() over (partition by match_name order by kind is not null, file_name) = 1
 ),
 
 numbered_rows as (
@@ -27,45 +36,78 @@ numbered_rows as (
         case when $names_are_unique then parse_filename(file_name) else file_name end as match_name,
         row_number() over (partition by image_name order by kind is not null, row_number) as mention
     from source_rows
+),
+
+-- one file cannot be told to be the photograph of two names
+shared_names as (
+    select match_name
+    from numbered_rows
+    where kind is null and mention = 1
+    group by match_name
+    having count(*) > 1
+),
+
+-- a path that fits as it is written needs no guess
+candidates as (
+    select
+        numbered_rows.*,
+        coalesce(by_path.location, by_name.location) as found_at,
+        case when by_path.location is not null then by_path.byte_count else by_name.byte_count end as byte_count,
+        case when by_path.location is not null then by_path.modified_ns else by_name.modified_ns end as modified_ns,
+        case when by_path.location is not null then by_path.position else by_name.position end as position,
+        case when by_path.location is not null then by_path.kind else by_name.kind end as file_kind,
+        case when by_path.location is not null then by_path.detail else by_name.detail end as file_detail,
+        by_path.location is null
+        and by_name.location is not null
+        and (by_name.is_ambiguous or shared_names.match_name is not null) as is_unsure
+    from numbered_rows
+    left join files_by_path as by_path on numbered_rows.file_name = by_path.file_name
+    left join files_by_name as by_name on numbered_rows.match_name = by_name.match_name
+    left join shared_names on numbered_rows.match_name = shared_names.match_name
+),
+
+matched as (
+    select * replace (case when not is_unsure then found_at end as found_at)
+    from candidates
 )
 
 select
-    numbered_rows.row_number,
-    coalesce(numbered_rows.image_name, 'row ' || numbered_rows.row_number) as image_name,
-    coalesce(numbered_rows.observation_id, numbered_rows.image_name) as observation_id,
-    numbered_rows.split_tag,
-    numbered_rows.organ,
-    numbered_rows.latitude,
-    numbered_rows.longitude,
-    numbered_rows.country_code,
-    numbered_rows.base_quadrat,
-    numbered_rows.transect,
-    numbered_rows.observed_on,
-    numbered_rows.license,
-    numbered_rows.author,
-    numbered_rows.extra,
-    coalesce(first_files.location, numbered_rows.url) as location,
+    row_number,
+    coalesce(image_name, 'row ' || row_number) as image_name,
+    coalesce(observation_id, image_name) as observation_id,
+    split_tag,
+    organ,
+    latitude,
+    longitude,
+    country_code,
+    base_quadrat,
+    transect,
+    observed_on,
+    license,
+    author,
+    extra,
+    coalesce(found_at, url) as location,
     -- what lies on the web has no size and no time before it has been fetched
-    coalesce(first_files.byte_count, -1) as byte_count,
-    coalesce(first_files.modified_ns, -1) as modified_ns,
-    first_files.position,
+    case when found_at is null then -1 else coalesce(byte_count, -1) end as byte_count,
+    case when found_at is null then -1 else coalesce(modified_ns, -1) end as modified_ns,
+    case when found_at is not null then position end as position,
     case
-        when numbered_rows.kind is not null then numbered_rows.kind
-        when numbered_rows.image_name is null then 'row_without_name'
-        when numbered_rows.mention > 1 then 'duplicate_name'
-        when first_files.kind is not null then first_files.kind
-        when first_files.location is null and numbered_rows.url is null then 'row_without_file'
+        when kind is not null then kind
+        when image_name is null then 'row_without_name'
+        when mention > 1 then 'duplicate_name'
+        when found_at is not null then file_kind
+        when url is not null then null
+        when is_unsure then 'ambiguous_name'
+        else 'row_without_file'
     end as kind,
     case
-        when numbered_rows.kind is not null then numbered_rows.detail
-        when numbered_rows.image_name is null then 'row ' || numbered_rows.row_number || ' names no photograph'
-        when numbered_rows.mention > 1
-            then 'row ' || numbered_rows.row_number || ' names the photograph once more'
-        when first_files.kind is not null then first_files.detail
-        when first_files.location is null and numbered_rows.url is null
-            then
-                'row ' || numbered_rows.row_number || ': there is no file '
-                || coalesce(numbered_rows.file_name, 'and no address')
+        when kind is not null then detail
+        when image_name is null then 'row ' || row_number || ' names no photograph'
+        when mention > 1 then 'row ' || row_number || ' names the photograph once more'
+        when found_at is not null then file_detail
+        when url is not null then null
+        when is_unsure
+            then 'row ' || row_number || ': several rows or files share the name ' || match_name
+        else 'row ' || row_number || ': there is no file ' || coalesce(file_name, 'and no address')
     end as detail
-from numbered_rows
-left join first_files on numbered_rows.match_name = first_files.match_name
+from matched

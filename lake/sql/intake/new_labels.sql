@@ -11,6 +11,23 @@ present as (
     where outcome in ('new', 'known') and observation_id is not null
 ),
 
+-- another source has brought other photographs under the names of this one: it has no say on what they show
+beaten as (
+    select observation_id
+    from outcomes
+    where observation_id is not null
+    group by observation_id
+    having bool_and(coalesce(kind = 'name_with_other_content', false))
+),
+
+spoken_of as (
+    select observation_id
+    from present
+    union
+    select observation_id
+    from beaten
+),
+
 given as (
     select distinct
         outcomes.observation_id,
@@ -18,7 +35,9 @@ given as (
     from source_species
     inner join outcomes on source_species.row_number = outcomes.row_number
     semi join present on outcomes.observation_id = present.observation_id
-    where outcomes.observation_id is not null
+    where
+        outcomes.observation_id is not null
+        and coalesce(outcomes.kind != 'name_with_other_content', true)
 ),
 
 own_words as (
@@ -59,12 +78,12 @@ held_sets as (
 
 changed as (
     select
-        present.observation_id,
+        spoken_of.observation_id,
         given_sets.species_ids as given_ids,
         held_sets.species_ids as held_ids
-    from present
-    left join given_sets on present.observation_id = given_sets.observation_id
-    left join held_sets on present.observation_id = held_sets.observation_id
+    from spoken_of
+    left join given_sets on spoken_of.observation_id = given_sets.observation_id
+    left join held_sets on spoken_of.observation_id = held_sets.observation_id
     where given_sets.species_ids is distinct from held_sets.species_ids
 ),
 

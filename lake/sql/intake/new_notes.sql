@@ -60,6 +60,31 @@ latest_issues as (
     qualify row_number() over (partition by image_name, kind order by last_seen_at desc) = 1
 ),
 
+ended as (
+    select
+        latest_issues.image_name,
+        latest_issues.kind,
+        'no longer' as detail,
+        0 as row_count
+    from latest_issues
+    anti join notes on latest_issues.image_name = notes.image_name and latest_issues.kind = notes.kind
+    where
+        latest_issues.row_count > 0
+        and latest_issues.kind in ('duplicate_content', 'content_of_two_species')
+),
+
+said as (
+    select
+        image_name,
+        kind,
+        detail,
+        1 as row_count
+    from notes
+    union all
+    select *
+    from ended
+),
+
 newest as (
     select max(last_seen_at) as last_seen_at
     from ingest_issues
@@ -67,17 +92,17 @@ newest as (
 )
 
 select
-    notes.image_name,
-    notes.kind,
-    notes.detail,
-    cast(1 as bigint) as row_count,
+    said.image_name,
+    said.kind,
+    said.detail,
+    cast(said.row_count as bigint) as row_count,
     false as is_set_aside,
     true as is_on_record,
     cast(0 as integer) as attempts,
     coalesce(latest_issues.first_seen_at, $now) as first_seen_at,
     greatest($now, coalesce(newest.last_seen_at + interval 1 microsecond, $now)) as last_seen_at
-from notes
+from said
 cross join newest
-left join latest_issues on notes.image_name = latest_issues.image_name and notes.kind = latest_issues.kind
-where latest_issues.detail is distinct from notes.detail
-order by notes.image_name, notes.kind
+left join latest_issues on said.image_name = latest_issues.image_name and said.kind = latest_issues.kind
+where latest_issues.detail is distinct from said.detail
+order by said.image_name, said.kind

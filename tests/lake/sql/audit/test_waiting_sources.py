@@ -10,7 +10,7 @@ NO_MORE = 0
 
 def waiting(issues, sources=(SOURCE,), records=(), columns="source_id kinds"):
     frames = {
-        "ingest_sources": filled("ingest_sources", "dataset source_id source_uri first_read_at", *sources),
+        "ingest_sources": filled("ingest_sources", "dataset source_id source_uri recorded_at", *sources),
         "ingest_issues": filled(
             "ingest_issues",
             "dataset image_name kind source_uri is_on_record is_set_aside last_seen_at row_count",
@@ -64,6 +64,12 @@ def test_sources_of_other_data_sets_are_not_asked():
     assert waiting([ISSUE], sources=[("e", *SOURCE[1:])]) == []
 
 
-def test_sources_come_by_the_day_on_which_they_were_first_read_and_then_by_their_ids():
-    sources = [("d", "id3", "/p.csv", day(1)), ("d", "id2", "/p.csv", day(2)), ("d", "id1", "/p.csv", day(2))]
-    assert waiting([ISSUE], sources=sources, columns="source_id") == [("id3",), ("id1",), ("id2",)]
+def test_of_a_source_that_was_read_in_several_ways_the_latest_counts():
+    sources = [("d", name, "/p.csv", day(number)) for number, name in enumerate(("id2", "id3", "id1"), start=1)]
+    assert waiting([ISSUE], sources) == [("id1", ["truncated"])]
+
+
+def test_sources_come_by_the_day_on_which_they_were_read_and_then_by_their_ids():
+    sources = [("d", "id2", "/p.csv", day(2)), ("d", "id3", "/q.csv", day(1)), ("d", "id1", "/r.csv", day(2))]
+    issues = [(*ISSUE[:3], uri, *ISSUE[4:]) for uri in ("/p.csv", "/q.csv", "/r.csv")]
+    assert waiting(issues, sources, columns="source_id") == [("id3",), ("id1",), ("id2",)]

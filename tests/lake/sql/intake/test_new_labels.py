@@ -7,13 +7,13 @@ from lake.query import answer
 
 
 def labels(outcomes, said, held=(), columns="observation_id species_id status"):
-    """Return labels of outcomes (row_number, observation_id, outcome) and species (row_number, species_id).
+    """Return labels of outcomes (row_number, observation_id, outcome[, kind]) and species (row_number, species_id).
 
     Labels that are held are (observation_id, species_id, source, status, day[, data set]).
     """
     words = [(dataset, *word) for *word, dataset in ((*word, "d")[:6] for word in held)]
     frames = {
-        "outcomes": frame("row_number observation_id outcome", *outcomes),
+        "outcomes": frame("row_number observation_id outcome kind", *((*one, None)[:4] for one in outcomes)),
         "source_species": staged("source_species", "row_number species_id", *said),
         "labels": filled("labels", "dataset observation_id species_id source status labelled_at", *words),
     }
@@ -90,3 +90,20 @@ def test_a_label_is_later_than_all_others_of_its_data_set_whatever_the_clock_say
     held = ("o2", "s9", "other", "given", day(9))
     assert labels(NEW, [(2, "s1")], [held], "labelled_at") == [(day(9) + timedelta(microseconds=1),)]
     assert labels(NEW, [(2, "s1")], [(*held, "e")], "labelled_at") == [(day(5),)]
+
+
+def test_who_was_beaten_to_all_names_of_an_observation_withdraws_its_word():
+    held, beaten = [("o1", "s1", "me", "given", day(1))], (2, "o1", "set_aside", "name_with_other_content")
+    assert labels([beaten], [(2, "s1")], held) == [("o1", "s1", "withdrawn")]
+    for kind in ("row_without_file", "record_changed"):
+        assert labels([(2, "o1", "set_aside", kind)], [(2, "s1")], held) == []
+
+
+def test_a_row_about_another_photograph_of_that_name_labels_nothing():
+    rows_of = [
+        (2, "o1", "known"),
+        (3, "o1", "set_aside", "name_with_other_content"),
+        (4, "o1", "set_aside", "truncated"),
+    ]
+    found = labels(rows_of, [(2, "s1"), (3, "s2"), (4, "s3")])
+    assert [species for _, species, _ in found] == ["s1", "s3"]

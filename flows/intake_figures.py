@@ -1,10 +1,9 @@
-"""What came in, as pictures: files in the home, and artifacts of the flow run."""
+"""What came in, as figures: files in the home, and artifacts of the flow run."""
 
 import base64
 import re
 from pathlib import Path
 
-import numpy as np
 from prefect.artifacts import create_image_artifact, create_markdown_artifact
 
 from flows.orchestration import in_flow_run
@@ -26,26 +25,26 @@ def draw(place: Settings, dataset: str, work: Intake, count: Count, files: Files
         count: What became of the source.
         files: Where its photographs lie.
     """
-    from modeling import intake_figures
+    from modeling import intake_figures as drawing
 
     place.figures.mkdir(parents=True, exist_ok=True)
     seen = audit.portrait(place.lake, dataset)
     drawn = [
-        intake_figures.draw_dataset(
+        drawing.draw_dataset(
             place.figures / f"{dataset}-intake.png",
             dataset,
             seen.species_counts,
-            np.array(seen.coordinates, dtype=np.float64).reshape(-1, 2),
+            seen.coordinates,
             seen.totals,
         )
     ]
     if count.set_aside:
         entries = [
-            intake_figures.SetAside(sample.image_name, sample.kind, sample.detail, _bytes(sample, files))
+            drawing.SetAside(sample.image_name, sample.kind, sample.detail, _bytes(sample, files))
             for sample in work.set_aside_samples()
         ]
         path = place.figures / f"{dataset}-set-aside.png"
-        drawn.append(intake_figures.contact_sheet(path, dataset, entries, count.set_aside_by_kind))
+        drawn.append(drawing.contact_sheet(path, dataset, entries, count.set_aside_by_kind))
     if in_flow_run():
         _publish(dataset, count, drawn)
     return drawn
@@ -61,8 +60,8 @@ def _bytes(sample: Sample, files: Files | None) -> bytes | None:
         return None
 
 
-def _publish(dataset: str, count: Count, pictures: list[Path]) -> None:
-    """Show counts and pictures in Prefect's pages. Pictures travel whole: the server may see no file of this place."""
+def _publish(dataset: str, count: Count, figures: list[Path]) -> None:
+    """Show counts and figures in Prefect's pages. Figures travel whole: the server may see no file of this place."""
     key = re.sub(r"[^a-z0-9]+", "-", dataset.lower()).strip("-")
     kinds = "".join(f"| set aside: {kind} | {number:,} |\n" for kind, number in sorted(count.set_aside_by_kind.items()))
     create_markdown_artifact(
@@ -71,10 +70,8 @@ def _publish(dataset: str, count: Count, pictures: list[Path]) -> None:
         key=f"intake-{key}",
         description=f"What became of the rows and files of a source of {dataset}.",
     )
-    for picture in pictures:
-        data = base64.b64encode(picture.read_bytes()).decode()
+    for figure, part in zip(figures, ("figure", "set-aside"), strict=False):
+        data = base64.b64encode(figure.read_bytes()).decode()
         create_image_artifact(
-            f"data:image/png;base64,{data}",
-            key=f"intake-{key}-{picture.stem.rsplit('-', 1)[-1]}",
-            description=f"{dataset}: {picture.name}",
+            f"data:image/png;base64,{data}", key=f"intake-{key}-{part}", description=f"{dataset}: {figure.name}"
         )
