@@ -48,11 +48,14 @@ class Station:
         started = self.post(f"deployments/{name['id']}/create_flow_run", parameters=parameters)
         deadline = time.monotonic() + 200
         while time.monotonic() < deadline:
-            run: dict[str, Any] = httpx.get(f"{self.api}/flow_runs/{started['id']}", timeout=60).json()
+            try:
+                run: dict[str, Any] = httpx.get(f"{self.api}/flow_runs/{started['id']}", timeout=60).json()
+            except httpx.TimeoutException:  # a server that shares few processors with a training may be late
+                continue
             if run["state_type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}:
                 return run
             time.sleep(0.5)
-        raise TimeoutError(f"{deployment} is still {run['state_name']}")
+        raise TimeoutError(f"{deployment} has not come to an end")
 
 
 def start(words: list[str], env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:

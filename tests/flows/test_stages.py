@@ -118,7 +118,7 @@ def test_a_registered_model_names_every_table_that_it_read(finished):
     version = client.get_model_version_by_alias("flora", "champion")
     run = client.get_run(version.run_id)
     inputs = {given.dataset.name.split("@")[0] for given in run.inputs.dataset_inputs}
-    assert inputs == {"image_records", "labels", "splits", "species", "embeddings"}
+    assert inputs == {"image_records", "labels", "taxon_changes", "splits", "species", "embeddings"}
     assert set(json.loads(version.tags["snapshots"])) == inputs
     assert {"embedding_key", "class_map_id", "split_id", "seed", "training_key"} <= set(version.tags)
     assert len(client.get_metric_history(version.run_id, "val_loss")) > 3, "a curve has points"
@@ -189,7 +189,8 @@ def test_an_evaluation_says_what_it_scored_and_read(finished, taxalake):
     plain = taxalake("evaluate", "--dataset", "plants", "--model", "flora", "--json", at=finished).json
     assert plain["split"] == "test"
     assert set(plain["metrics"]) == {"accuracy", "top5_accuracy", "macro_f1", "weighted_f1"}
-    assert set(plain["snapshots"]) == {"image_records", "tile_predictions", "labels", "splits"}
+    read = {"image_records", "tile_predictions", "labels", "taxon_changes", "splits"}
+    assert set(plain["snapshots"]) == read
     many = taxalake(
         "evaluate", "--dataset", "quadrats", "--model", "flora", "--tiling", "grid-4x4", "--json", at=finished
     ).json
