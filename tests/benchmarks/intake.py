@@ -115,6 +115,7 @@ WORK: dict[str, Callable[..., int]] = {
 
 def measure(name: str, *arguments: Path) -> tuple[float, float]:
     """Run one piece of work in a process of its own and return its seconds and its peak memory in MB."""
+    os.sync()  # what was drawn or taken in before would be written to the disk at the cost of this one
     words = [sys.executable, __file__, "--work", name, *map(str, arguments)]
     done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": ""})
     seen = json.loads(done.stdout.splitlines()[-1])
