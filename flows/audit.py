@@ -1,9 +1,9 @@
 """What is held out against what is learnt from: copies, near-duplicates and shared origins. Changes no split's side."""
 
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyarrow as pa
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel
@@ -116,9 +116,10 @@ def audit_leakage(dataset: str, split_by: str | None = None, home: Path | None =
     recipe = place.split_recipe
     split_id = recipe.split_id(dataset)
     assigned = splits.assign(lake, dataset, recipe, run_id)
-    pairs = [LeakingPair(**row) for row in splits.leakage(lake, dataset, split_id).to_pylist()]
+    leaking = splits.leakage(lake, dataset, split_id)
     origins = [SharedOrigins(**row) for row in splits.shared_origins(lake, dataset, split_id).to_pylist()]
-    written = hashed.image_count + assigned.row_count
+    # Why an image could not be hashed is a row as well.
+    written = hashed.image_count + len(hashed.failed) + assigned.row_count
     if written:
         reused = image_count - hashed.image_count - len(hashed.failed)
         ledger.record_stage(
@@ -129,9 +130,9 @@ def audit_leakage(dataset: str, split_by: str | None = None, home: Path | None =
         split_id=split_id,
         split_by=recipe.group_by,
         observations=splits.side_sizes(lake, split_id),
-        pairs=Counter(pair.kind for pair in pairs),
-        held_out_images=Counter(kind for kind, _ in {(pair.kind, pair.held_out_image) for pair in pairs}),
-        first_pairs=pairs[:SHOWN],
+        pairs=_by_kind(leaking),
+        held_out_images=_by_kind(leaking.group_by(["kind", "held_out_image"], use_threads=False).aggregate([])),
+        first_pairs=[LeakingPair(**row) for row in leaking.slice(0, SHOWN).to_pylist()],
         shared_origins=origins,
         hashed=hashed.image_count,
         not_hashed=len(hashed.failed),
@@ -157,6 +158,12 @@ def ensure_hashed(place: settings.Settings, dataset: str, run_id: str) -> Hashed
     if hashed.failed:
         say(f"{len(hashed.failed)} images of {dataset!r} could not be hashed: see ingest_issues")
     return hashed
+
+
+def _by_kind(rows: pa.Table) -> dict[str, int]:
+    """Count the rows of each kind; the kinds in the order in which they come, which one thread alone keeps."""
+    counts = rows.group_by("kind", use_threads=False).aggregate([([], "count_all")])
+    return dict(zip(counts["kind"].to_pylist(), counts["count_all"].to_pylist(), strict=True))
 
 
 def _words(pair: LeakingPair) -> str:

@@ -1,25 +1,21 @@
 """Photographs into the lake: from folders, archives, tables, contests' and portals' formats, and the web."""
 
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 from pydantic import BaseModel
 
-from flows import intake_figures, settings
-from flows.orchestration import Clock, flow_run_id, progress, run_overlapping, say, told
-from lake import intake, ledger, query, tables
+from flows import settings
+from flows.intake import IngestReport, Terms, take_in
+from flows.orchestration import told
+from lake import query, tables
 from lake.errors import LakeError, SourceError
-from lake.files import File, Files
+from lake.files import Files
 from lake.files.archive import archive_files
 from lake.files.folder import FolderFiles
-from lake.files.web import Web
 from lake.sources import Source
 from lake.sources.darwincore import DarwinCoreSource
 from lake.sources.folder import FolderSource
@@ -27,49 +23,6 @@ from lake.sources.inaturalist import INaturalistSource
 from lake.sources.plantclef import PlantClefQuadrats, PlantClefSource
 from lake.sources.snakeclef import SnakeClefSource
 from lake.sources.table import TableSource
-from lake.staging import stage
-from lake.text import plain
-
-_FETCHING = 16  # photographs asked for at once, of all hosts
-
-
-class IngestReport(BaseModel):
-    """What became of a source: found = kept + already known + set aside."""
-
-    dataset: str
-    source: str
-    found: int
-    kept: int
-    already_known: int
-    set_aside: int
-    set_aside_by_kind: dict[str, int]
-    files_read: int
-    images_per_second: float | None  # of the files that were read
-    labels_written: int
-    figures: list[str]
-    snapshots: dict[str, int]
-    committed: bool
-
-    def lines(self) -> list[str]:
-        """The report for people."""
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(self.set_aside_by_kind.items()))
-        lines = [
-            f"{self.dataset}: found {self.found:,} = kept {self.kept:,} + already known {self.already_known:,} "
-            f"+ set aside {self.set_aside:,}{f' ({kinds})' if kinds else ''}"
-        ]
-        if self.images_per_second:
-            lines.append(f"read {self.files_read:,} files, {self.images_per_second:.0f} images/s")
-        if self.labels_written:
-            lines.append(f"labels: {self.labels_written:,} written")
-        if self.set_aside:
-            lines.append(
-                'why: taxalake sql "select image_name, kind, detail from ingest_issues '
-                f"where dataset = '{self.dataset}' and is_set_aside and row_count > 0\""
-            )
-        lines += [f"figure: {figure}" for figure in self.figures]
-        if not self.committed:
-            lines.append("nothing new: nothing was committed")
-        return lines
 
 
 class RetryReport(BaseModel):
@@ -84,15 +37,6 @@ class RetryReport(BaseModel):
         if not self.sources:
             return [f"{self.dataset}: nothing is set aside that could be taken up again"]
         return [line for report in self.sources for line in (report.source, *report.lines())]
-
-
-@dataclass(frozen=True)
-class _Terms:
-    """How a source is taken in, whatever its format."""
-
-    max_loss: float | None = None
-    read_all: bool = False
-    retried_kinds: tuple[str, ...] = ()
 
 
 def _folder(directory: str, split_tag: str | None, follow_links: bool) -> Source:
@@ -160,7 +104,7 @@ def ingest_folder(
         home: The place's home.
     """
     options = {"directory": _absolute(directory), "split_tag": split_tag, "follow_links": follow_links}
-    return _ingest("folder", options, dataset, _Terms(max_loss, reread), home)
+    return _ingest("folder", options, dataset, Terms(max_loss, reread), home)
 
 
 @flow(name="ingest-table")
@@ -220,7 +164,7 @@ def ingest_table(
         "delimiter": delimiter,
         "encoding": encoding,
     }
-    return _ingest("table", options, dataset, _Terms(max_loss, reread), home)
+    return _ingest("table", options, dataset, Terms(max_loss, reread), home)
 
 
 @flow(name="ingest-plantclef")
@@ -237,13 +181,13 @@ def ingest_plantclef(
     Args:
         csv: The table, separated by semicolons.
         dataset: The data set that its photographs belong to.
-        root: Folder, .tar or .zip of the photographs, found by their names; without it they are fetched.
+        root: Folder, .tar or .zip of the photographs, found by their names; those it lacks are fetched.
         max_loss: Share (0 to 1) of what is new that may be set aside; more stops the flow.
         reread: Whether files whose place, size and time are known are read again.
         home: The place's home.
     """
     options = {"csv": _absolute(csv), "root": _absolute(root)}
-    return _ingest("plantclef", options, dataset, _Terms(max_loss, reread), home)
+    return _ingest("plantclef", options, dataset, Terms(max_loss, reread), home)
 
 
 @flow(name="ingest-plantclef-quadrats")
@@ -263,7 +207,7 @@ def ingest_plantclef_quadrats(
         reread: Whether files whose place, size and time are known are read again.
         home: The place's home.
     """
-    return _ingest("plantclef-quadrats", {"directory": _absolute(directory)}, dataset, _Terms(max_loss, reread), home)
+    return _ingest("plantclef-quadrats", {"directory": _absolute(directory)}, dataset, Terms(max_loss, reread), home)
 
 
 @flow(name="ingest-snakeclef")
@@ -289,7 +233,7 @@ def ingest_snakeclef(
     """
     where = _absolute(csv.parent if root is None else root)
     options = {"csv": _absolute(csv), "root": where, "venomous": _absolute(venomous)}
-    return _ingest("snakeclef", options, dataset, _Terms(max_loss, reread), home)
+    return _ingest("snakeclef", options, dataset, Terms(max_loss, reread), home)
 
 
 @flow(name="ingest-inaturalist")
@@ -306,13 +250,13 @@ def ingest_inaturalist(
     Args:
         csv: The export.
         dataset: The data set that its photographs belong to.
-        root: Folder, .tar or .zip of photographs that were fetched before; without it they are fetched.
+        root: Folder, .tar or .zip of photographs that were fetched before; those it lacks are fetched.
         max_loss: Share (0 to 1) of what is new that may be set aside; more stops the flow.
         reread: Whether files whose place, size and time are known are read again.
         home: The place's home.
     """
     options = {"csv": _absolute(csv), "root": _absolute(root)}
-    return _ingest("inaturalist", options, dataset, _Terms(max_loss, reread), home)
+    return _ingest("inaturalist", options, dataset, Terms(max_loss, reread), home)
 
 
 @flow(name="ingest-darwincore")
@@ -329,13 +273,13 @@ def ingest_darwincore(
     Args:
         archive: The .zip, or the folder that it was unpacked to.
         dataset: The data set that its photographs belong to.
-        root: Folder, .tar or .zip of photographs that were fetched before; without it they are fetched.
+        root: Folder, .tar or .zip of photographs that were fetched before; those it lacks are fetched.
         max_loss: Share (0 to 1) of what is new that may be set aside; more stops the flow.
         reread: Whether files whose place, size and time are known are read again.
         home: The place's home.
     """
     options = {"archive": _absolute(archive), "root": _absolute(root)}
-    return _ingest("darwincore", options, dataset, _Terms(max_loss, reread), home)
+    return _ingest("darwincore", options, dataset, Terms(max_loss, reread), home)
 
 
 @flow(name="ingest-retry")
@@ -364,10 +308,10 @@ def ingest_retry(
     reports: list[IngestReport] = []
     failures: list[str] = []
     for number, row in enumerate(asked, start=1):
-        terms = _Terms(max_loss, retried_kinds=tuple(kinds or row["kinds"]))
+        terms = Terms(max_loss, retried_kinds=tuple(kinds or row["kinds"]))
         name = "ingest" if number == 1 else f"ingest-{number}"
         try:
-            reports.append(_ingest(row["format"], tables.parsed(row["options"]), dataset, terms, home, name))
+            reports.append(_ingest(row["format"], json.loads(row["options"]), dataset, terms, home, name))
         except LakeError as error:
             # The others are not to wait for a table that is gone, or for one that loses too much.
             failures.append(str(error))
@@ -378,121 +322,10 @@ def ingest_retry(
     return told(report)
 
 
-def read_shard(reader: intake.Reader, shard: Sequence[intake.PendingFile]) -> intake.ReadCount:
-    """Read one shard of files and commit what they hold."""
-    return reader.read(shard)
-
-
-read_task = task(name="ingest-shard", retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE)(read_shard)
-
-
 def _ingest(
-    form: str,
-    options: Mapping[str, Any],
-    dataset: str,
-    terms: _Terms,
-    home: Path | None,
-    stage_name: str = "ingest",
+    form: str, options: Mapping[str, Any], dataset: str, terms: Terms, home: Path | None, stage_name: str = "ingest"
 ) -> IngestReport:
-    """Stage, reconcile, read shard by shard, reconcile again, commit, and hold the tables against the source."""
-    place = settings.load(home=home, max_loss=terms.max_loss)
-    settings.require_name(dataset, "data set")
-    clock, run_id, lake = Clock(), flow_run_id(), place.lake
-    source = _apart_from(place.home, _FORMATS[form](**options))
-    tables.create_missing(lake)
-    with tempfile.TemporaryDirectory(prefix="taxalake-") as folder:
-        staged = stage(source, Path(folder))
-        with intake.Intake(lake, dataset, staged, run_id) as work:
-            pending = work.find_pending(_retried(terms, place), terms.read_all)
-            count = work.reconcile()
-            work.require_little_loss(count, place.max_loss)
-            read, seconds = intake.ReadCount(), 0.0
-            if pending:
-                say(f"{plain(source.uri)}: {count.found:,} rows and files, {pending:,} to read")
-                reading = Clock()
-                read = _read(place, dataset, source, work, pending, run_id)
-                seconds = reading.seconds
-                count = work.reconcile()
-                work.require_little_loss(count, place.max_loss)
-            # First: what is set aside by a run that is killed from here on can be taken up again.
-            remembered = intake.record_source(lake, dataset, source.uri, form, options, run_id)
-            count, written = work.commit(count)
-            work.check()
-            committed = bool(written or read.files or remembered.row_count)
-            if committed:
-                ledger.record_stage(
-                    lake,
-                    run_id,
-                    stage_name,
-                    dataset,
-                    count.kept,
-                    count.already_known,
-                    clock.seconds,
-                    read.byte_count,
-                    read.files,
-                )
-            figures = _draw(place, dataset, work, count, source.files) if written else []
-    report = IngestReport(
-        dataset=dataset,
-        source=source.uri,
-        found=count.found,
-        kept=count.kept,
-        already_known=count.already_known,
-        set_aside=count.set_aside,
-        set_aside_by_kind=dict(count.set_aside_by_kind),
-        files_read=read.files,
-        images_per_second=read.files / seconds if pending else None,
-        labels_written=sum(done.row_count for done in written if done.snapshot.table == "labels"),
-        figures=[str(figure) for figure in figures],
-        snapshots={snapshot.table: snapshot.version for snapshot in tables.latest(lake, "image_records", "images")},
-        committed=committed,
-    )
-    return told(report)
-
-
-def _apart_from(home: Path, source: Source) -> Source:
-    """Let a source not look into the home where that lies among the photographs, as it does by default."""
-    if not isinstance(source.files, FolderFiles):
-        return source
-    return replace(source, files=replace(source.files, apart=home))  # type: ignore[type-var]
-
-
-def _retried(terms: _Terms, place: settings.Settings) -> tuple[str, ...]:
-    """Return the reasons that are looked into again; what was refused before a setting allowed it is one of them."""
-    return (*terms.retried_kinds, *(("address_refused",) if place.allow_private_addresses else ()))
-
-
-def _draw(
-    place: settings.Settings, dataset: str, work: intake.Intake, count: intake.Count, files: Files | None
-) -> list[Path]:
-    """Draw what came in. The photographs are on record by now: a figure that fails is a line, not a failed intake."""
-    try:
-        return intake_figures.draw(place, dataset, work, count, files)
-    except (LakeError, OSError) as error:
-        say(f"what came in could not be drawn: {error}")
-        return []
-
-
-def _read(
-    place: settings.Settings, dataset: str, source: Source, work: intake.Intake, pending: int, run_id: str
-) -> intake.ReadCount:
-    """Read what is pending, one shard decoding while another one is written."""
-    limits = intake.Limits(place.ingest_shard_images, inline_bytes=place.inline_bytes)
-    total = intake.ReadCount()
-    with (
-        closing(Web(place.allow_private_addresses, place.fetch_per_host)) as web,
-        # Whoever waits for an answer of the web needs no processor.
-        ThreadPoolExecutor(_FETCHING if work.fetches else place.threads) as pool,
-        progress(f"ingest {dataset}", pending, "images") as advance,
-    ):
-
-        def bytes_of(file: File) -> bytes:
-            return web.read(file) if file.is_on_web or source.files is None else source.files.read(file)
-
-        reader = intake.Reader(place.lake, bytes_of, pool, limits, work.planned_on, run_id, advance)
-        for count in run_overlapping(read_task, ((reader, shard) for shard in work.shards(limits))):
-            total += count
-    return total
+    return take_in(form, _FORMATS[form], options, dataset, terms, home, stage_name)
 
 
 def _files(root: str, follow_links: bool = False) -> Files:

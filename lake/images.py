@@ -13,6 +13,8 @@ from io import BytesIO
 from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
+from lake.text import plain
+
 # A 13,300 px square photograph; more is a bomb or a scan that has to be cut first. Above 178,956,970 Pillow refuses
 # by itself, here and wherever the image is decoded again.
 MAX_PIXELS = 178_000_000
@@ -154,7 +156,5 @@ def _frame_count(image: ImageFile) -> int:
 
 def _refusal(kind: str, detail: str) -> Refusal:
     """Return a refusal whose detail is plain text, whatever a file made a decoder say."""
-    escaped = "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in detail[:_MOST_SIGNS]
-    )
+    escaped = plain(detail[:_MOST_SIGNS])
     return Refusal(kind, escaped if len(escaped) <= _MOST_SIGNS else escaped[: _MOST_SIGNS - 1] + "…")

@@ -1,44 +1,41 @@
 """A source into the lake: reconcile, read, reconcile again, commit.
 
 A source is staged and matched with its files before the first photograph is read, so that a loss shows at once. Then
-files that are new or changed are read, shard by shard: each shard commits ``images`` and then ``file_reads``, which
-remembers what a file of this place, size and time holds. When all are read, the rest follows from the tables by SQL:
-``species``, ``labels``, ``ingest_issues``, and last ``image_records``, from which every reader starts.
+files that are new or changed are read, shard by shard (``lake.reading``): each shard commits ``images`` and then
+``file_reads``, which remembers what a file of this place, size and time holds. When all are read, the rest follows
+from the tables by SQL: ``species``, ``labels``, ``ingest_issues``, and last ``image_records``, from which every reader
+starts.
 
 After a kill at any moment the same again finds in ``file_reads`` what was read, and in each table what was written.
 """
 
 import math
-import struct
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lake import blobs, labels, query, tables
+from lake import labels, query, tables
 from lake.errors import LossError
-from lake.files import UNKNOWN, File, RefusedFileError
-from lake.images import ImageFacts, Refusal, examine, identity
+from lake.files import UNKNOWN, File
+from lake.reading import Limits, PendingFile, shards
 from lake.schemas import TABLES
 from lake.staging import Staged
-from lake.tables import Appended, KnownKeys, Lake, Snapshot
+from lake.tables import Appended, Lake, Snapshot
 from lake.text import plain
 
 # Reasons that may have passed: such files are tried again whenever their source is taken in.
 PASSING_KINDS = ("cannot_be_opened", "changed_while_reading", "not_reachable")
 # Up to this many photographs are no loss, whatever their share: a handful of bad files in a small folder.
 TOLERATED = 20
-# What a file of unknown size is taken to weigh in a shard.
-_USUAL_BYTES = 1 << 20
 _HINTS = {
     "row_without_file": "--root says where a table's paths begin; --images-by-name finds files in whatever folder.",
     "file_without_row": "Several tables of one folder: each of them is set against all photographs of the folder.",
@@ -48,35 +45,6 @@ _HINTS = {
 _ROWS_IN_COMMIT = 200_000
 _MEMORY = "1GB"  # of the engine: what a source says is larger than memory sooner than its labels are
 _ASKED = ("file_reads", "image_records", "images", "ingest_issues", "labels", "species", "taxon_changes")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much at once."""
-
-    shard_images: int = 256
-    shard_bytes: int = 64 << 20
-    inline_bytes: int = 4 << 20  # a larger photograph lies in a file of its own
-
-
-@dataclass(frozen=True)
-class PendingFile:
-    """A file that has to be read."""
-
-    file: File
-    attempt: int
-
-
-@dataclass(frozen=True)
-class ReadCount:
-    """What a shard of files came to."""
-
-    files: int = 0
-    images: int = 0  # new to the lake
-    byte_count: int = 0  # of the files
-
-    def __add__(self, other: "ReadCount") -> "ReadCount":
-        return ReadCount(self.files + other.files, self.images + other.images, self.byte_count + other.byte_count)
 
 
 @dataclass(frozen=True)
@@ -108,7 +76,7 @@ class Loss:
     extension: str
     row_count: int
     species_count: int
-    most_frequent: list[str]  # "species_id rows"
+    most_frequent: list[str]  # "species_id rows" of the species that lose most
     example: str
 
 
@@ -119,7 +87,7 @@ class Sample:
     image_name: str
     kind: str
     detail: str
-    file: File | None  # None: there is none on this machine
+    file: File | None  # None: no listing has named one, whatever address the source gives
 
 
 class Intake:
@@ -169,20 +137,8 @@ class Intake:
         return not pending.filter(pl.col("byte_count") == UNKNOWN).head(1).collect().is_empty()
 
     def shards(self, limits: Limits) -> Iterator[list[PendingFile]]:
-        """Yield the files that have to be read, in the order in which they lie, as lists that fit into memory."""
-        shard: list[PendingFile] = []
-        weight = 0
-        for batch in pq.ParquetFile(self._files["files_to_read"]).iter_batches(10_000):
-            for row in batch.to_pylist():
-                attempt = row.pop("attempt")
-                size = _USUAL_BYTES if row["byte_count"] == UNKNOWN else row["byte_count"]
-                if shard and (len(shard) == limits.shard_images or weight + size > limits.shard_bytes):
-                    yield shard
-                    shard, weight = [], 0
-                shard.append(PendingFile(File(**row), attempt))
-                weight += size
-        if shard:
-            yield shard
+        """Return the files that have to be read as lists that fit into memory, after ``find_pending``."""
+        return shards(self._files["files_to_read"], limits)
 
     def reconcile(self) -> Count:
         """Find out what becomes of each row and file as the tables stand now, and count it."""
@@ -206,17 +162,8 @@ class Intake:
 
     def set_aside_samples(self, most: int = 24) -> list[Sample]:
         """Return some of what is set aside, at most so many of each kind."""
-        return [
-            Sample(
-                row["image_name"],
-                row["kind"],
-                row["detail"],
-                File(row["location"], row["byte_count"], row["modified_ns"], row["position"])
-                if (row["location"] or "").startswith("/") and row["byte_count"] is not None
-                else None,
-            )
-            for row in self._ask().answer("intake/set_aside_samples", most=most).to_pylist()
-        ]
+        rows = self._ask().answer("intake/set_aside_samples", most=most).to_pylist()
+        return [Sample(row["image_name"], row["kind"], row["detail"], _listed_file(row)) for row in rows]
 
     def require_little_loss(self, count: Count, most: float) -> None:
         """Refuse to go on where more would be lost than was said to be acceptable.
@@ -233,11 +180,13 @@ class Intake:
         if lost <= TOLERATED or lost / new <= most:
             return
         lines = [f"  {'reason':24} {'extension':10} {'rows':>9}  {'species':>7}  e.g."]
-        lines += [
-            f"  {loss.kind:24} {plain(loss.extension):10} {loss.row_count:>9,}  {loss.species_count:>7,}  "
-            + plain(loss.example)
-            for loss in self.losses()
-        ]
+        for loss in self.losses():
+            lines.append(
+                f"  {loss.kind:24} {plain(loss.extension):10} {loss.row_count:>9,}  {loss.species_count:>7,}  "
+                + plain(loss.example)
+            )
+            if loss.most_frequent:
+                lines.append(f"    most rows by species: {plain(', '.join(loss.most_frequent))}")
         share = lost / new
         raise LossError(
             f"{lost:,} of {new:,} new rows and files of {self._staged.uri} ({share:.1%}) would be set aside, and "
@@ -358,129 +307,6 @@ class Intake:
         return tables.append_planned(self._lake, "ingest_issues", plan)
 
 
-class Reader:
-    """Reads shards of files into the lake. Several shards may be read at once, from several threads."""
-
-    def __init__(
-        self,
-        lake: Lake,
-        read: Callable[[File], bytes],
-        pool: Executor,
-        limits: Limits,
-        planned_on: Snapshot,
-        flow_run_id: str,
-        on_read: Callable[[int], None] = lambda count: None,
-    ) -> None:
-        """Look up which images the lake holds.
-
-        Args:
-            lake: The place of the tables.
-            read: Gives the bytes of a file; is called from the pool's threads.
-            pool: Threads that read, hash and decode; decoders release the interpreter's lock.
-            limits: What lies in a file of its own.
-            planned_on: The ``file_reads`` in which the pending files were not found.
-            flow_run_id: The flow run that writes.
-            on_read: Told after each file, for a progress bar.
-        """
-        self._lake, self._bytes_of, self._pool, self._limits = lake, read, pool, limits
-        self._run, self._on_read = flow_run_id, on_read
-        self._images = KnownKeys(lake, "images")
-        self._apart = blobs.known(lake)
-        self._reads = KnownKeys(lake, "file_reads", planned_on)
-        # One commit at a time: two of one process would only refuse each other.
-        self._committing = threading.Lock()
-
-    def read(self, shard: Sequence[PendingFile]) -> ReadCount:
-        """Read one shard and commit what its files hold."""
-        total = ReadCount()
-        reads: list[_Read] = []
-        for read in self._pool.map(self._read, shard):
-            self._on_read(1)
-            reads.append(read)
-            # On the web nobody knows before how large they are.
-            if sum(len(each.content or b"") for each in reads) > 2 * self._limits.shard_bytes:
-                total += self._commit(reads)
-                reads = []
-        return total + self._commit(reads) if reads else total
-
-    def _commit(self, reads: Sequence["_Read"]) -> ReadCount:
-        with self._committing:
-            image_count = self._commit_images(reads)
-            self._commit_reads(reads)
-        return ReadCount(len(reads), image_count, sum(read.byte_count for read in reads))
-
-    def _read(self, pending: PendingFile) -> "_Read":
-        try:
-            content = self._bytes_of(pending.file)
-        except RefusedFileError as error:
-            return _Read(pending, None, None, None, 0, Refusal(error.kind, error.detail))
-        # Whatever a name or an address makes the system or a library raise: one row must not end the run of the others.
-        except Exception as error:
-            return _Read(pending, None, None, None, 0, Refusal("unreadable", plain(f"{type(error).__name__}: {error}")))
-        size = len(content)
-        image_id = identity(content)
-        if (image_id,) in self._images:
-            if image_id in self._apart:
-                blobs.put(self._lake, image_id, content)  # mends one that was lost or damaged
-            return _Read(pending, image_id, None, None, size, None)
-        facts = examine(content)
-        if isinstance(facts, Refusal):
-            return _Read(pending, None, None, None, size, facts)
-        if size > self._limits.inline_bytes and self._lake.is_local:
-            return _Read(pending, image_id, None, blobs.put(self._lake, image_id, content), size, facts)
-        return _Read(pending, image_id, content, None, size, facts)
-
-    def _commit_images(self, reads: Sequence["_Read"]) -> int:
-        now = datetime.now(UTC)
-        fresh = {
-            read.image_id: {
-                "image_id": read.image_id,
-                "blob_uri": read.blob_uri,
-                **asdict(read.facts),
-                "byte_count": read.byte_count,
-                "ingested_at": now,
-                "flow_run_id": self._run,
-            }
-            for read in reads
-            if isinstance(read.facts, ImageFacts) and (read.image_id,) not in self._images
-        }
-        if not fresh:
-            return 0
-        content = {read.image_id: read.content for read in reads}
-        rows = _with_bytes(_rows("images", list(fresh.values())), [content[image_id] for image_id in fresh])
-        return tables.append(self._lake, "images", rows, known=self._images).row_count
-
-    def _commit_reads(self, reads: Sequence["_Read"]) -> None:
-        now = datetime.now(UTC)
-        rows = [
-            {
-                "location": read.pending.file.location,
-                "byte_count": read.pending.file.byte_count,
-                "modified_ns": read.pending.file.modified_ns,
-                "attempt": read.pending.attempt,
-                "image_id": read.image_id,
-                "kind": read.facts.kind if isinstance(read.facts, Refusal) else None,
-                "detail": read.facts.detail if isinstance(read.facts, Refusal) else None,
-                "read_at": now,
-                "flow_run_id": self._run,
-            }
-            for read in reads
-        ]
-        tables.append(self._lake, "file_reads", _rows("file_reads", rows), known=self._reads)
-
-
-@dataclass(frozen=True)
-class _Read:
-    """A file that was read: what it holds, or why it is refused."""
-
-    pending: PendingFile
-    image_id: str | None
-    content: bytes | None  # None where the lake holds it already, or it lies in a file of its own
-    blob_uri: str | None
-    byte_count: int
-    facts: ImageFacts | Refusal | None  # None where the lake holds the content already
-
-
 class _OvertakenError(Exception):
     """Another writer has appended to a table since rows for it were planned."""
 
@@ -492,16 +318,24 @@ def _unmoved(planned_on: Snapshot, rows: pa.Table, found: Snapshot) -> pa.Table:
     return rows
 
 
+def _listed_file(row: Mapping[str, Any]) -> File | None:
+    """Return the file of something that was set aside, None where it is only an address that a stranger wrote."""
+    if row["byte_count"] in {None, UNKNOWN}:
+        return None
+    return File(row["location"], row["byte_count"], row["modified_ns"], row["position"])
+
+
 def record_source(
     lake: Lake, dataset: str, uri: str, form: str, options: Mapping[str, object], flow_run_id: str
 ) -> Appended:
     """Remember how a source is read now, where that is news, so that it can be taken in again."""
     source_id = tables.digest([form, dict(options)])
+    columns = TABLES["ingest_sources"].columns
 
     def plan(snapshot: Snapshot) -> pa.Table:
         held = query.answer(lake, "pending/last_source", [snapshot], dataset=dataset, source_uri=uri).to_pylist()
         if held and held[0]["source_id"] == source_id:
-            return _rows("ingest_sources", [])
+            return columns.empty_table()
         row = {
             "dataset": dataset,
             "source_id": source_id,
@@ -511,23 +345,9 @@ def record_source(
             "recorded_at": tables.later(row["recorded_at"] for row in held),
             "flow_run_id": flow_run_id,
         }
-        return _rows("ingest_sources", [row])
+        return pa.Table.from_pylist([row], schema=columns)
 
     return tables.append_planned(lake, "ingest_sources", plan)
-
-
-def _with_bytes(rows: pa.Table, contents: Sequence[bytes | None]) -> pa.Table:
-    """Put the bytes of photographs into their rows, each where it lies: copying them would cost more than writing."""
-    kind = rows.schema.field("bytes")
-    chunks = [
-        pa.nulls(1, kind.type)
-        if content is None
-        else pa.Array.from_buffers(
-            kind.type, 1, [None, pa.py_buffer(struct.pack("=ii", 0, len(content))), pa.py_buffer(content)]
-        )
-        for content in contents
-    ]
-    return rows.set_column(rows.schema.get_field_index("bytes"), kind, pa.chunked_array(chunks, kind.type))
 
 
 def _records(written: Sequence[Appended]) -> int:
@@ -541,7 +361,3 @@ def _completed(table: str, rows: pa.Table, constants: Mapping[str, object]) -> p
             value = pa.repeat(pa.scalar(constants[column.name], column.type), rows.num_rows)
             rows = rows.append_column(column.name, value)
     return rows
-
-
-def _rows(table: str, rows: Sequence[Mapping[str, object]]) -> pa.Table:
-    return pa.Table.from_pylist(list(rows), schema=TABLES[table].columns)

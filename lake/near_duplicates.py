@@ -82,21 +82,25 @@ def hash_pending(
     (planned_on,) = tables.latest(lake, "perceptual_hashes")
     known = tables.KnownKeys(lake, "perceptual_hashes", absent_in=planned_on)
     count, read, failed = 0, 0, list[str]()
-    for shard in embeddings.shards(pending(lake, dataset), _MOST_IMAGES):
-        content = embeddings.read_bytes(lake, tables.latest(lake, "images")[0], shard)
+    waiting, (images,) = pending(lake, dataset), tables.latest(lake, "images")
+    for start in range(0, len(waiting), _MOST_IMAGES):
+        shard = waiting[start : start + _MOST_IMAGES]
         hashes: dict[str, int] = {}
         reasons: dict[str, str] = {}
-        for image_id, found in zip(content, pool.map(_hash_or_reason, content.values()), strict=True):
-            if isinstance(found, int):
-                hashes[image_id] = found
-            else:
-                reasons[image_id] = found
-            on_image(1)
+        for piece in embeddings.read_pieces(lake, images, shard):
+            for (image, content), found in zip(
+                piece, pool.map(_hash_or_reason, [one for _, one in piece]), strict=True
+            ):
+                if isinstance(found, int):
+                    hashes[image.image_id] = found
+                else:
+                    reasons[image.image_id] = found
+                read += len(content)
+                on_image(1)
         # First what failed: a run that ends between the two tries the others again.
         details = {image.image_name: reasons[image.image_id] for image in shard if image.image_id in reasons}
         issues.note(lake, dataset, "not_hashed", details, flow_run_id)
         count += tables.append(lake, "perceptual_hashes", _rows(hashes, flow_run_id), known=known).row_count
-        read += sum(map(len, content.values()))
         failed += reasons
     return Hashed(count, read, tuple(failed))
 
@@ -133,10 +137,8 @@ def clusters(lake: Lake, dataset: str, most_bits: int = MOST_BITS) -> pa.Table:
         )
     records, hashes = tables.latest(lake, "image_records", "perceptual_hashes")
     near = pairs(lake, dataset, most_bits, hashes)
-    joined = components(zip(near["phash"].to_pylist(), near["other_phash"].to_pylist(), strict=True))
-    named = pa.table(
-        {"phash": pa.array(joined, pa.int64()), "cluster_phash": pa.array(joined.values(), pa.int64())},
-    )
+    joined = components(near["phash"], near["other_phash"])
+    named = pa.table(dict(zip(("phash", "cluster_phash"), joined, strict=True)))
     return query.answer(lake, "audit/image_clusters", [records, hashes], {"hash_clusters": named}, dataset=dataset)
 
 

@@ -113,10 +113,8 @@ def _groups(lake: Lake, dataset: str, group_by: str, records: Snapshot) -> pa.Ta
     links = query.answer(
         lake, "splits/links", [records], {"image_clusters": clusters}, dataset=dataset, group_by=group_by
     )
-    joined = components(zip(links["observation_id"].to_pylist(), links["joined_to"].to_pylist(), strict=True))
-    return pa.table(
-        {"observation_id": pa.array(joined, pa.string()), "group_id": pa.array(joined.values(), pa.string())}
-    )
+    joined = components(links["observation_id"], links["joined_to"])
+    return pa.table(dict(zip(("observation_id", "group_id"), joined, strict=True)))
 
 
 def _places(

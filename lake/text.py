@@ -1,15 +1,14 @@
 """Words of strangers, made fit to be shown."""
 
-import unicodedata
-
-_HIDDEN = {"Cc", "Cf", "Zl", "Zp"}  # controls, signs that turn the direction of what follows, and line ends
-
 
 def plain(text: str, kept: str = "") -> str:
-    """Return a text without signs that a terminal acts on: those are written out, but for some that are kept."""
+    """Return a text in which every sign that cannot be printed is written out, but for some that are kept.
+
+    Such are controls, signs that turn the direction of what follows, all spaces but the common one, and what stands
+    for no sign: a terminal would act on them, or a reader not see them.
+    """
     if text.isprintable():
         return text
     return "".join(
-        sign.encode("unicode_escape").decode() if unicodedata.category(sign) in _HIDDEN and sign not in kept else sign
-        for sign in text
+        sign if sign.isprintable() or sign in kept else sign.encode("unicode_escape").decode() for sign in text
     )

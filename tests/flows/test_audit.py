@@ -4,17 +4,18 @@ from io import BytesIO
 import numpy as np
 import pyarrow as pa
 import pytest
+from homes import content
 from PIL import Image
 
-from flows import settings
-from flows.audit import audit_leakage
+from flows import audit, settings
+from flows.audit import SHOWN, LeakingPair, audit_leakage
 from flows.settings import SettingsError
 from flows.train import train
 from lake import tables
 from lake.errors import LakeError
 from lake.images import identity
 from lake.schemas import TABLES
-from lake.splits import GROUPINGS
+from lake.splits import GROUPINGS, leakage
 
 NOW = {"ingested_at": datetime(2026, 1, 1, tzinfo=UTC), "labelled_at": datetime(2026, 1, 1, tzinfo=UTC)}
 
@@ -34,24 +35,40 @@ def append(home, table, rows):
     tables.append(settings.load(home=home).lake, table, pa.Table.from_pylist(kept, schema=columns))
 
 
+def record(home, contents, **columns):
+    """Put photographs on record by name, each an observation of its own."""
+    tables.create_missing(settings.load(home=home).lake)
+    size = {"format": "JPEG", "width_px": 160, "height_px": 120}
+    images = [
+        {"image_id": identity(content), "bytes": content, "byte_count": len(content), **size}
+        for content in contents.values()
+    ]
+    records = [
+        {
+            "image_id": identity(content),
+            "image_name": f"{name}.jpg",
+            "observation_id": name,
+            "source_uri": "",
+            **columns,
+        }
+        for name, content in contents.items()
+    ]
+    append(home, "images", images)
+    append(home, "image_records", records)
+
+
+def label(home, names):
+    """Label observations by the two digits that their name begins with."""
+    labels = [{"observation_id": name, "species_id": f"s{int(name[:2]) % 2}"} for name in names]
+    append(home, "labels", [{**one, "source": "folder", "status": "given"} for one in labels])
+
+
 @pytest.fixture
 def copied(home):
     """A home with twenty plants of two species and one author, each photographed once and saved twice."""
-    tables.create_missing(settings.load(home=home).lake)
-    contents = [photograph(seed, quality) for seed in range(20) for quality in (70, 95)]
-    names = [f"{seed:02}-{quality}" for seed in range(20) for quality in (70, 95)]
-    images, records, labels = [], [], []
-    for name, content in zip(names, contents, strict=True):
-        image = {"image_id": identity(content)}
-        images.append(
-            image | {"bytes": content, "byte_count": len(content), "format": "JPEG", "width_px": 160, "height_px": 120}
-        )
-        observation = {"observation_id": name}
-        records.append(image | observation | {"image_name": f"{name}.jpg", "source_uri": "folder", "author": "ann"})
-        labels.append(observation | {"species_id": f"s{int(name[:2]) % 2}", "source": "folder", "status": "given"})
-    append(home, "images", images)
-    append(home, "image_records", records)
-    append(home, "labels", labels)
+    contents = {f"{seed:02}-{quality}": photograph(seed, quality) for seed in range(20) for quality in (70, 95)}
+    record(home, contents, author="ann")
+    label(home, contents)
     return home
 
 
@@ -83,6 +100,40 @@ def test_an_audit_again_writes_nothing(copied):
     assert (first.committed, again.committed, again.hashed) == (True, False, 0)
     assert again.snapshots == first.snapshots
     assert again.first_pairs == first.first_pairs
+
+
+def test_all_pairs_are_counted_and_only_the_first_ones_become_objects(home, monkeypatch):
+    made = []
+
+    class Counted(LeakingPair):
+        def __init__(self, **columns):
+            super().__init__(**columns)
+            made.append(self)
+
+    monkeypatch.setattr(audit, "LeakingPair", Counted)
+    for side, qualities in (("train", (15, 40)), ("val", range(20, 35)), ("test", range(80, 95))):
+        copies = {f"00-{quality}": photograph(0, quality) for quality in qualities}
+        record(home, copies, split_tag=side)
+        label(home, copies)
+    report = audit_leakage.fn("plants", home=home)
+    lake = settings.load(home=home).lake
+    leaking = [row["held_out_image"] for row in leakage(lake, "plants", report.split_id).to_pylist()]
+    assert len(leaking) > len(set(leaking)) > SHOWN
+    assert report.pairs == {"near_duplicate": len(leaking)}
+    assert report.held_out_images == {"near_duplicate": len(set(leaking))}
+    assert [pair.held_out_image for pair in report.first_pairs] == leaking[:SHOWN]
+    assert len(made) == SHOWN
+
+
+def test_an_audit_that_only_found_what_cannot_be_hashed_has_committed_that(copied):
+    audit_leakage.fn("plants", home=copied)
+    record(copied, {"cut": photograph(20, 70)[:300]})
+    noted = audit_leakage.fn("plants", home=copied)
+    assert (noted.hashed, noted.not_hashed, noted.committed) == (0, 1, True)
+    assert sorted(row["rows"] for row in content(copied, "stage_runs")) == [1, 40 + 40]
+    assert [row["kind"] for row in content(copied, "ingest_issues")] == ["not_hashed"]
+    assert not audit_leakage.fn("plants", home=copied).committed
+    assert len(content(copied, "stage_runs")) == 2
 
 
 def test_the_place_says_how_it_is_split(copied):

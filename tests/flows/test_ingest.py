@@ -18,10 +18,11 @@ import pytest
 from homes import content, versions
 from PIL import Image
 
-from flows import ingest
+from flows import ingest, intake
 from flows.ingest import ingest_folder, ingest_inaturalist, ingest_plantclef, ingest_snakeclef, ingest_table
 from lake import labels, query, tables
 from lake.errors import LakeError, LossError
+from lake.files import folder
 from lake.tables import Lake
 
 
@@ -183,14 +184,14 @@ def test_what_the_web_did_not_give_is_asked_for_again_each_time(home, tmp_path, 
     (shown / "busy").touch()
     (tmp_path / "t.csv").write_text(f"url,species\n{address}/a.jpg,s1\n")
     monkeypatch.setenv("TAXALAKE_ALLOW_PRIVATE_ADDRESSES", "true")
-    monkeypatch.setattr(ingest, "Web", lambda *given: _Hasty(*given))
+    monkeypatch.setattr(intake, "Web", lambda *given: _Hasty(*given))
     words = {"url_column": "url", "species_column": "species", "home": home}
     assert ingest_table.fn(tmp_path / "t.csv", "web", **words).set_aside_by_kind == {"not_reachable": 1}
     (shown / "busy").unlink()
     assert ingest_table.fn(tmp_path / "t.csv", "web", **words).kept == 1
 
 
-class _Hasty(ingest.Web):
+class _Hasty(intake.Web):
     def __init__(self, *given):
         super().__init__(*given, attempts=2, back_off_s=0.01)
 
@@ -239,15 +240,24 @@ def test_a_source_that_is_gone_does_not_keep_the_others_waiting(home, tmp_path):
     assert len(content(home, "image_records")) == 2
 
 
-def test_a_path_in_a_column_of_addresses_is_never_opened(home, tmp_path):
+@pytest.mark.parametrize("place", ["/etc/passwd", "secret.jpg"])
+def test_a_path_in_a_column_of_addresses_is_never_opened_not_even_to_be_shown(home, tmp_path, monkeypatch, place):
     root = lay(tmp_path / "root", ["a.jpg"])
-    secret = tmp_path / "secret.jpg"
-    secret.write_bytes(photograph(7))
-    (root / "t.csv").write_text(
-        f"image,url,species\na.jpg,,s\n,{secret},s\nb.jpg,{secret},s\nc.jpg,http://xn--a/a.png,s\n"
-    )
+    lay(tmp_path, ["secret.jpg"])
+    path = str(tmp_path / place)
+    (root / "t.csv").write_text(f"image,url,species\na.jpg,,s\n,{path},s\nb.jpg,{path},s\nd.jpg,http://xn--a/a.png,s\n")
+    opened, open_it = [], folder._open
+
+    def open_and_note(path, flags):
+        opened.append(path)
+        return open_it(path, flags)
+
+    monkeypatch.setattr(folder, "_open", open_and_note)
     report = ingest_table.fn(root / "t.csv", "d", "image", "species", url_column="url", home=home)
     assert report.set_aside_by_kind == {"row_without_name": 1, "address_refused": 2}
+    assert [Path(figure).name for figure in report.figures] == ["d-intake.png", "d-set-aside.png"]
+    assert str(root / "a.jpg") in opened
+    assert path not in opened
     assert not any("bytes" in row["detail"] for row in content(home, "ingest_issues"))
 
 

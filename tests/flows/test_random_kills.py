@@ -11,7 +11,10 @@ import pytest
 from homes import content, plants
 
 SMALL = {"TAXALAKE_INGEST_SHARD_IMAGES": "3", "TAXALAKE_EMBED_SHARD_TILES": "3"}
-TABLES = ("images", "image_records", "labels", "species", "ingest_issues", "embedding_specs", "embeddings")
+TABLES = (
+    *("images", "file_reads", "ingest_sources", "image_records", "labels", "species", "ingest_issues"),
+    *("embedding_specs", "embeddings"),
+)
 
 
 @pytest.mark.slow

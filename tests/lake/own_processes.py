@@ -11,7 +11,7 @@ from pathlib import Path
 from deltalake import DeltaTable
 from lake_rows import filled
 
-from lake import intake, tables
+from lake import reading, tables
 from lake.tables import Lake
 
 # Forked from a server that has imported the lake and used none of it: no thread of Arrow or Delta is forked along.
@@ -100,7 +100,7 @@ def _until_commit(
 
 
 def _until_hash(work: Callable[..., None], arguments: Iterable[object], count: int) -> None:
-    identity, numbers = intake.identity, itertools.count(1)
+    identity, numbers = reading.identity, itertools.count(1)
 
     def identity_and_die(content: bytes) -> str:
         found = identity(content)
@@ -108,7 +108,7 @@ def _until_hash(work: Callable[..., None], arguments: Iterable[object], count: i
             os.kill(os.getpid(), signal.SIGKILL)
         return found
 
-    intake.identity = identity_and_die
+    reading.identity = identity_and_die
     work(*arguments)
 
 

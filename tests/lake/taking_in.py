@@ -12,12 +12,13 @@ from lake_rows import Row, held
 from lake import intake, tables
 from lake.files import File
 from lake.files.web import Web
+from lake.reading import Limits, ReadCount, Reader
 from lake.schemas import TABLES
 from lake.sources import Source
 from lake.staging import stage
 from lake.tables import Lake
 
-_TABLES = ("images", "file_reads", "image_records", "labels", "species", "ingest_issues")
+_TABLES = ("images", "file_reads", "ingest_sources", "image_records", "labels", "species", "ingest_issues")
 _WHEN_AND_BY_WHOM = {
     *("ingested_at", "labelled_at", "recorded_at", "first_seen_at", "last_seen_at", "read_at", "flow_run_id"),
 }
@@ -28,7 +29,7 @@ class Taken:
     """What became of a source."""
 
     count: intake.Count
-    read: intake.ReadCount
+    read: ReadCount
     committed: list[tables.Appended]
 
     @property
@@ -53,7 +54,7 @@ def take_in(
     at_once: int = 1,
 ) -> Taken:
     """Take in a source, into tables that are there."""
-    limits = intake.Limits(images_in_shard, inline_bytes=inline_bytes)
+    limits = Limits(images_in_shard, inline_bytes=inline_bytes)
 
     def read(file: File) -> bytes:
         return web.read(file) if file.is_on_web else source.files.read(file)
@@ -62,16 +63,17 @@ def take_in(
         pending = work.find_pending(retried, read_all)
         count = work.reconcile()
         work.require_little_loss(count, most_loss)
-        total = intake.ReadCount()
+        total = ReadCount()
         if pending:
-            reader = intake.Reader(lake, read, pool, limits, work.planned_on, "run")
+            reader = Reader(lake, read, pool, limits, work.planned_on, "run")
             for read_count in readers.map(reader.read, work.shards(limits)):
                 total += read_count
             count = work.reconcile()
             work.require_little_loss(count, most_loss)
+        remembered = intake.record_source(lake, dataset, source.uri, type(source).__name__, {}, "run")
         count, committed = work.commit(count)
         work.check()
-    return Taken(count, total, committed)
+    return Taken(count, total, [remembered, *committed] if remembered.row_count else committed)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import re
 from datetime import date
 from xml.sax.saxutils import quoteattr
 from zipfile import ZipFile
@@ -10,18 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_pictures import lay
+from source_tables import CELLS, said
 
 from lake.errors import SourceError
 from lake.files import LISTING
 from lake.files.folder import FolderFiles
-from lake.sources import ROWS, SPECIES, Batch
+from lake.sources import ROWS, SPECIES
 from lake.sources.darwincore import DarwinCoreSource
 
 DWC = "http://rs.tdwg.org/dwc/terms/"
 GBIF_MULTIMEDIA = "http://rs.gbif.org/terms/1.0/Multimedia"
 AUDUBON = "http://rs.tdwg.org/ac/terms/Multimedia"
 OPEN, CLOSE = '<archive xmlns="http://rs.tdwg.org/dwc/text/">', "</archive>"
-CELLS = st.text(st.one_of(st.sampled_from('";,\n\r\0\t🌿é '), st.characters(codec="utf-8")), max_size=12)
 
 
 def written(rows, delimiter):
@@ -62,11 +63,6 @@ def lay_archive(folder, occurrences, photographs=None, row_type=GBIF_MULTIMEDIA,
             header = [["id", *rows[0]]] * header_lines
             files[location] = written([*header, *rows[1:]], delimiter).encode(encoding)
     return lay(folder / "archive", {"meta.xml": (meta + CLOSE).encode(), **files})
-
-
-def said(source):
-    batches = [Batch(), *source]
-    return pl.concat([batch.rows for batch in batches]), pl.concat([batch.species for batch in batches])
 
 
 def read(*arguments, **described):
@@ -356,27 +352,28 @@ def test_frames_have_the_types_of_their_schemas(tmp_path):
     assert (sorted(listed), source.names_are_unique) == (["2020/a.jpg", "b.jpg"], True)
 
 
-def refused(archive, reason):
-    with pytest.raises(SourceError, match=reason):
+def refusal(archive):
+    with pytest.raises(SourceError) as refused:
         list(DarwinCoreSource(archive, None))
+    return str(refused.value)
 
 
 def test_an_archive_that_is_missing_or_no_zip_is_refused(tmp_path):
-    refused(tmp_path / "none.zip", "there is no archive")
-    refused(lay(tmp_path, {"a.zip": b"PK"}) / "a.zip", "cannot be read as a zip")
+    assert "there is no archive" in refusal(tmp_path / "none.zip")
+    assert "cannot be read as a zip" in refusal(lay(tmp_path, {"a.zip": b"PK"}) / "a.zip")
 
 
 def test_an_archive_without_a_description_is_refused(tmp_path):
     archive = lay_archive(tmp_path, [["sex"]])
     (archive / "meta.xml").unlink()
-    refused(archive, "has no meta.xml; it has occurrence.txt")
-    refused(zipped(archive), "has no meta.xml; it has occurrence.txt")
+    assert "has no meta.xml; it has occurrence.txt" in refusal(archive)
+    assert "has no meta.xml; it has occurrence.txt" in refusal(zipped(archive))
 
 
 def test_a_broken_zip_is_refused(tmp_path):
     path = zipped(lay_archive(tmp_path, [["sex"], *(["o1", "female"] for _ in range(99))]))
     path.write_bytes(path.read_bytes().replace(b"female", b"FEMALE"))
-    refused(path, "occurrence.txt of .* is broken")
+    assert re.search("occurrence.txt of .* is broken", refusal(path))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
@@ -384,7 +381,7 @@ def test_a_description_with_entities_of_its_own_is_refused(tmp_path, encoding):
     archive = lay_archive(tmp_path, [["sex"]])
     text = f'<?xml version="1.0" encoding="{encoding}"?><!DOCTYPE a [<!ENTITY b "c">]>{OPEN}&b;{CLOSE}'
     (archive / "meta.xml").write_bytes(text.encode(encoding))
-    refused(archive, "DOCTYPE")
+    assert "DOCTYPE" in refusal(archive)
 
 
 @pytest.mark.parametrize(
@@ -394,14 +391,14 @@ def test_a_file_outside_of_the_archive_is_refused(tmp_path, location):
     archive = lay_archive(tmp_path, [["sex"]])
     meta = (archive / "meta.xml").read_text()
     (archive / "meta.xml").write_text(meta.replace("occurrence.txt", location))
-    refused(archive, "not lie inside the archive")
+    assert "not lie inside the archive" in refusal(archive)
 
 
 def test_a_link_out_of_the_archive_is_refused(tmp_path):
     archive = lay_archive(tmp_path, [["sex"]])
     (archive / "occurrence.txt").rename(tmp_path / "elsewhere.txt")
     (archive / "occurrence.txt").symlink_to(tmp_path / "elsewhere.txt")
-    refused(archive, "is a link out of it")
+    assert "is a link out of it" in refusal(archive)
 
 
 @pytest.mark.parametrize(
@@ -428,7 +425,7 @@ def test_a_description_that_cannot_be_followed_is_refused(tmp_path, old, new, re
     meta = (archive / "meta.xml").read_text()
     assert old in meta
     (archive / "meta.xml").write_text(meta.replace(old, new))
-    refused(archive, reason)
+    assert re.search(reason, refusal(archive))
 
 
 @settings(max_examples=50, deadline=None)

@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from lake import blobs, embeddings, intake, issues, labels, tables
 from lake.errors import LakeError, LossError
 from lake.files.archive import archive_files
 from lake.files.folder import FolderFiles
+from lake.files.web import Web
 from lake.images import identity
+from lake.reading import Limits, Reader
 from lake.sources.folder import FolderSource
 from lake.sources.table import TableSource
 
@@ -111,7 +114,7 @@ def test_a_second_intake_reads_nothing_and_commits_nothing(lake, folder):
     first = take_in(lake, "d", source)
     before = versions(lake)
     second = take_in(lake, "d", source)
-    assert first.tables == ["species", "labels", "ingest_issues", "image_records"]
+    assert first.tables == ["ingest_sources", "species", "labels", "ingest_issues", "image_records"]
     assert (first.read.files, second.read.files, second.committed) == (2, 0, [])
     assert versions(lake) == before
 
@@ -338,7 +341,9 @@ def test_a_file_that_vanishes_before_it_is_read_is_set_aside(lake, folder):
     assert take_in(lake, "d", FolderSource(Vanishing(folder))).set_aside == {"cannot_be_opened": 1}
 
 
-@pytest.mark.parametrize("table", ["images", "file_reads", "species", "labels", "ingest_issues", "image_records"])
+@pytest.mark.parametrize(
+    "table", ["images", "file_reads", "ingest_sources", "species", "labels", "ingest_issues", "image_records"]
+)
 def test_an_intake_whose_commit_failed_is_finished_when_it_is_tried_again(lake, folder, monkeypatch, table):
     source = a_table(folder, "image,species\na.jpg,1\nlost.jpg,1\n", {"a.jpg": picture(1)})
     write = tables.write_deltalake
@@ -422,6 +427,23 @@ def test_the_loss_is_counted_by_reason_and_extension_with_the_species(lake, fold
         take_in(lake, "d", lossy(folder, 30, 21), most_loss=0.01)
 
 
+def test_the_species_that_lose_most_are_named_with_their_rows(lake, folder):
+    named = ["a", "a", "b", "b", "b", "c", *["d\x1b[2J"] * 4] * 3
+    table = "image,species\n" + "".join(f"{number}.jpg,{species}\n" for number, species in enumerate(named))
+    with pytest.raises(LossError) as stopped:
+        take_in(lake, "d", a_table(folder, table), most_loss=0.01)
+    lines = str(stopped.value).splitlines()
+    (place,) = (number for number, line in enumerate(lines) if "row_without_file" in line)
+    assert lines[place + 1].strip() == r"most rows by species: d\x1b[2J 12, b 9, a 6"
+
+
+def test_a_loss_of_no_species_names_none(lake, folder):
+    source = a_table(folder, "image,species\n0.jpg,s\n", {f"{number}.jpg": picture(number) for number in range(22)})
+    with pytest.raises(LossError, match=r"file_without_row +jpg +21 +0  ") as stopped:
+        take_in(lake, "d", source, most_loss=0.01)
+    assert "by species" not in str(stopped.value)
+
+
 def test_loss_that_only_reading_shows_stops_before_the_records(lake, folder):
     files = {f"s1/{number}.jpg": picture(number) if number < 5 else cut(picture(number)) for number in range(30)}
     source = a_folder(folder, files)
@@ -464,7 +486,7 @@ def test_a_shard_holds_as_many_files_and_bytes_as_fit(lake, folder):
     def sizes(**limits):
         with opened(lake, a_folder(folder, {f"s1/{number}.jpg": b"x" * 10 for number in range(5)})) as work:
             work.find_pending()
-            return [len(shard) for shard in work.shards(intake.Limits(**limits))]
+            return [len(shard) for shard in work.shards(Limits(**limits))]
 
     assert sizes(shard_images=2) == [2, 2, 1]
     assert sizes(shard_bytes=25) == [2, 2, 1]
@@ -519,6 +541,27 @@ def test_a_note_ends_when_it_holds_no_longer(lake, folder):
     assert take_in(lake, "d", corrected).committed == []
 
 
+@pytest.mark.parametrize("cell", ["/etc/passwd", "{outside}", "{inside}"])
+def test_a_path_in_a_column_of_addresses_is_no_file_to_be_shown(lake, folder, cell):
+    outside = lay(folder.parent, {"secret.jpg": picture(7)}) / "secret.jpg"
+    path = cell.format(outside=outside, inside=folder / "a.jpg")
+    table = f"image,url,species\na.jpg,,s\n,{path},s\nlost.jpg,{path},s\nlost.jpg,{path},s\nb.jpg,,s\n"
+    source = a_table(folder, table, {"a.jpg": picture(1), "b.jpg": b"", "c.jpg": picture(2)}, url_column="url")
+    with closing(Web()) as web:
+        assert take_in(lake, "d", source, web=web).count.kept == 1
+    with opened(lake, source) as work:
+        work.find_pending()
+        work.reconcile()
+        shown = {sample.kind: sample.file and sample.file.location for sample in work.set_aside_samples()}
+    assert shown == {
+        "row_without_name": None,
+        "address_refused": None,
+        "duplicate_name": None,
+        "empty": str(folder / "b.jpg"),
+        "file_without_row": str(folder / "c.jpg"),
+    }
+
+
 def test_whatever_reading_one_file_raises_the_others_come_in(lake, folder):
     class Odd(FolderFiles):
         def read(self, file):
@@ -544,10 +587,8 @@ def test_a_shard_of_unknown_weight_is_committed_when_it_grows_too_heavy(lake, fo
     weight = len(picture(0))
     with opened(lake, FolderSource(FolderFiles(folder))) as work, ThreadPoolExecutor(2) as pool:
         work.find_pending()
-        reader = intake.Reader(
-            lake, FolderFiles(folder).read, pool, intake.Limits(shard_bytes=weight), work.planned_on, "run"
-        )
-        shard = [file for files in work.shards(intake.Limits()) for file in files]
+        reader = Reader(lake, FolderFiles(folder).read, pool, Limits(shard_bytes=weight), work.planned_on, "run")
+        shard = [file for files in work.shards(Limits()) for file in files]
         assert reader.read(shard).files == 6
     (snapshot,) = tables.latest(lake, "file_reads")
     assert snapshot.version > 1

@@ -21,7 +21,7 @@ from lake.tables import Lake
 
 IMAGES_IN_SHARD = 3
 SHARDS = 2
-COMMITTED = ["images", "file_reads", "species", "labels", "ingest_issues", "image_records"]
+COMMITTED = ["images", "file_reads", "ingest_sources", "species", "labels", "ingest_issues", "image_records"]
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +102,9 @@ def test_an_intake_may_be_killed_at_any_moment(source, undisturbed, lake, tmp_pa
     lasted = time.monotonic() - began
     drawn = random.Random(moments)
     seen = []
-    for _ in range(moments):
-        was_killed = killed_after_seconds(take_in, (lake, "d", source, 1), drawn.uniform(0, lasted))
+    for part in range(moments):  # one in each part of the time
+        moment = lasted * (part + drawn.random()) / moments
+        was_killed = killed_after_seconds(take_in, (lake, "d", source, 1), moment)
         seen.append((was_killed, tables.latest(lake, "file_reads")[0].version))
         check(lake)
     # some were killed, and something had been committed by then

@@ -1,4 +1,3 @@
-import csv
 import json
 from dataclasses import dataclass
 from datetime import date
@@ -8,37 +7,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_pictures import lay
+from source_tables import CELLS, said, said_first, write_table
 
 from lake.errors import SourceError
 from lake.files import LISTING
 from lake.files.folder import FolderFiles
-from lake.sources import ROWS, SPECIES, Batch
+from lake.sources import ROWS, SPECIES
 from lake.sources.plantclef import PlantClefQuadrats, PlantClefSource
 
 COLUMNS = ["image_name", "organ", "species_id", "obs_id", "license", "partner", "author", "altitude", "latitude"]
 COLUMNS += ["longitude", "gbif_species_id", "species", "genus", "family", "dataset", "publisher", "references", "url"]
 COLUMNS += ["learn_tag", "image_backup_url"]
-# Nothing that a table can hold is left out: quotes, line ends, delimiters, NUL, emoji.
-CELLS = st.text(st.one_of(st.sampled_from('";,\n\r\0\t🌿é '), st.characters(codec="utf-8")), max_size=12)
 
 
 def write(folder, *rows, columns=COLUMNS):
-    path = folder / "training.csv"
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter=";")
-        writer.writerow(columns)
-        writer.writerows([row.get(column, "") for column in columns] for row in rows)
-    return path
-
-
-def said(source):
-    batches = [Batch(), *source]
-    return pl.concat([batch.rows for batch in batches]), pl.concat([batch.species for batch in batches])
+    return write_table(folder / "training.csv", columns, rows, ";")
 
 
 def row(folder, **cells):
-    rows, species = said(PlantClefSource(write(folder, {"image_name": "a.jpg", "species_id": "1", **cells}), None))
-    return rows.row(0, named=True), species.row(0, named=True)
+    return said_first(PlantClefSource(write(folder, {"image_name": "a.jpg", "species_id": "1", **cells}), None))
 
 
 def test_a_column_goes_to_its_place_and_the_rest_to_extra(tmp_path):

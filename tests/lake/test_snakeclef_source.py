@@ -1,4 +1,3 @@
-import csv
 import json
 
 import polars as pl
@@ -6,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_pictures import lay
+from source_tables import CELLS, said, said_first, write_table
 
 from lake.errors import SourceError
 from lake.files.folder import FolderFiles
@@ -13,26 +13,14 @@ from lake.sources import ROWS, SPECIES, Batch
 from lake.sources.snakeclef import SnakeClefSource
 
 COLUMNS = ["observation_id", "endemic", "binomial_name", "code", "image_path", "class_id", "subset"]
-CELLS = st.text(st.one_of(st.sampled_from('";,\n\r\0\t🌿é '), st.characters(codec="utf-8")), max_size=12)
 
 
 def write(folder, *rows, columns=COLUMNS):
-    path = folder / "metadata.csv"
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows([row.get(column, "") for column in columns] for row in rows)
-    return path
-
-
-def said(source):
-    batches = [Batch(), *source]
-    return pl.concat([batch.rows for batch in batches]), pl.concat([batch.species for batch in batches])
+    return write_table(folder / "metadata.csv", columns, rows)
 
 
 def row(folder, **cells):
-    rows, species = said(SnakeClefSource(write(folder, {"class_id": "1", **cells}), None))
-    return rows.row(0, named=True), species.row(0, named=True)
+    return said_first(SnakeClefSource(write(folder, {"class_id": "1", **cells}), None))
 
 
 def status(folder, text):

@@ -143,12 +143,16 @@ def test_a_large_data_set_is_drawn_in_seconds(tmp_path):
 
 
 def test_names_are_drawn_as_they_are_and_never_as_mathematics(tmp_path):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        draw_dataset(tmp_path / "seen.png", STRANGE, [(STRANGE, 3)], np.array([[46.2, 6.1]]), {STRANGE: 3})
-        contact_sheet(
-            tmp_path / "aside.png", STRANGE, [SetAside(STRANGE, STRANGE, STRANGE, None)], {STRANGE: 1, "$_": 2}
-        )
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        figures = [
+            draw_dataset(tmp_path / "seen.png", STRANGE, [(STRANGE, 3)], np.array([[46.2, 6.1]]), {STRANGE: 3}),
+            contact_sheet(
+                tmp_path / "aside.png", STRANGE, [SetAside(STRANGE, STRANGE, STRANGE, None)], {STRANGE: 1, "$_": 2}
+            ),
+        ]
+    assert [str(warning.message) for warning in warned] == []
+    assert [Image.open(figure).format for figure in figures] == ["PNG", "PNG"]
 
 
 def test_signs_that_cannot_be_drawn_are_boxes(words):
