@@ -33,14 +33,15 @@ app.add_typer(audit_app, name="audit", help="Look for what would make scores lie
 
 Dataset = Annotated[str, typer.Option(help="The data set.")]
 Model = Annotated[str, typer.Option(metavar="MODEL[@alias]", help="NAME (its champion), NAME@alias or NAME/VERSION.")]
-Tiling = Annotated[str | None, typer.Option(metavar="whole|grid-RxC", help="How photographs are cut.")]
+_SCHEMES = "whole|grid-RxC|pyramid-PX-A..B|window-PX-sS-bB|boxes-NAME"
+Tiling = Annotated[str | None, typer.Option(metavar=_SCHEMES, help="How photographs are cut.")]
 Backbone = Annotated[str | None, typer.Option(help="Hub name or folder of the backbone.")]
 Moved = Annotated[str | None, typer.Option(help="Where the model's backbone is now, if not where it was in training.")]
 Species = Annotated[str | None, typer.Option(metavar="one|many", help="Species in an observation.")]
 Votes = Annotated[int | None, typer.Option(help="Tiles that have to agree on a species of a quadrat.")]
 Probability = Annotated[float | None, typer.Option(help="Under which (0 to 1) a tile does not vote.")]
 Empty = Annotated[bool | None, typer.Option(help="Whether a quadrat may be answered with no species.")]
-Root = Annotated[Path | None, typer.Option(help="Folder, .tar or .zip of the photographs; else they are fetched.")]
+Root = Annotated[Path | None, typer.Option(help="Folder, .tar or .zip of the photographs; those it lacks are fetched.")]
 Beside = Annotated[Path | None, typer.Option(help="Folder, .tar or .zip where its paths begin; else its own.")]
 MaxLoss = Annotated[float | None, typer.Option(help="Share (0 to 1) of new photographs that may be set aside [0.01].")]
 Reread = Annotated[bool, typer.Option("--reread", help="Read files again whose size and time are known.")]
@@ -266,6 +267,23 @@ def ingest_taxon_changes(
     asked.print(run_flow(stage, csv, asked.home))
 
 
+@ingest_app.command("boxes")
+def ingest_boxes(
+    context: typer.Context,
+    csv: Annotated[Path, typer.Argument(help="A table with the columns image_name, x0, y0, x1, y1, perhaps score.")],
+    dataset: Dataset,
+    name: Annotated[str, typer.Option(help="Of the boxes: they are embedded with --tiling boxes-NAME.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Take in boxes of photographs on record, as a detector or a segmenter proposes them."""
+    from flows.boxes import boxes as stage
+    from flows.orchestration import run_flow
+
+    asked = _Asked(context, home, as_json)
+    asked.print(run_flow(stage, csv, dataset, name, asked.home))
+
+
 @audit_app.command("leakage")
 def audit_leakage(
     context: typer.Context,
@@ -287,8 +305,13 @@ def embed(
     context: typer.Context,
     dataset: Dataset,
     backbone: Backbone = None,
-    tiling: Tiling = None,
+    tiling: Annotated[
+        list[str] | None, typer.Option(metavar=_SCHEMES, help="How photographs are cut; may be said several times.")
+    ] = None,
     dtype: Annotated[str | None, typer.Option(metavar="float32|bfloat16", help="Else what is fast here.")] = None,
+    jpeg_round_trip: Annotated[
+        str | None, typer.Option(metavar="QUALITY-4:2:2", help="Encode and decode each tile first.")
+    ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -297,7 +320,7 @@ def embed(
     from flows.orchestration import run_flow
 
     asked = _Asked(context, home, as_json)
-    asked.print(run_flow(stage.embed, dataset, backbone, tiling, dtype, home=asked.home))
+    asked.print(run_flow(stage.embed, dataset, backbone, tiling, dtype, jpeg_round_trip, asked.home))
 
 
 @app.command()
@@ -315,6 +338,24 @@ def train(
 
     asked = _Asked(context, home, as_json)
     asked.print(run_flow(stage.train, dataset, name, backbone, asked.home))
+
+
+@app.command("import-timm")
+def import_timm(
+    context: typer.Context,
+    checkpoint: Annotated[Path, typer.Argument(help="What timm has saved: .pth.tar, .pth or .safetensors.")],
+    class_mapping: Annotated[Path, typer.Option(help="Line i, counted from 0: the species_id of class i.")],
+    name: Annotated[str, typer.Option(help="The registered model's name.")],
+    heads: Annotated[int | None, typer.Option(help="Attention heads in a block; else width / 64.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Take over a vision transformer that was fine-tuned with timm, as a backbone and a registered model."""
+    from flows.import_model import import_timm as stage
+    from flows.orchestration import run_flow
+
+    asked = _Asked(context, home, as_json)
+    asked.print(run_flow(stage, checkpoint, class_mapping, name, asked.home, heads))
 
 
 @app.command()

@@ -1,102 +1,81 @@
 """Photographs to vectors: what has none under an embedding key and a tiling gets them, shard by shard."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 from pydantic import BaseModel
 
 from flows import settings
-from flows.orchestration import Clock, flow_run_id, progress, run_task, say, told
-from lake import embeddings, ledger, tables
+from flows.embed_shards import Shard, embed_all, encoded, record_spec
+from flows.orchestration import Clock, flow_run_id, say, told
+from lake import boxes, embeddings, ledger, tables
 from lake.embeddings import PendingImage
-from modeling import backbones, embedding
+from modeling import backbones
 from modeling.backbones import Backbone, BackboneFiles, EmbeddingSpec
-from modeling.tiling import Grid, parse
+from modeling.embedding import cosine_to_float32
+from modeling.errors import BackboneError
+from modeling.tiling import Boxes, parse
+
+LEAST_COSINE = 0.999  # of a fast dtype to float32
+_SAMPLE = 32  # images on which a fast dtype is held against float32
+
+
+class SchemeCounts(BaseModel):
+    """What became of the images of a data set under one scheme; the images are the sum of all but the tiles."""
+
+    images: int
+    embedded: int
+    reused: int
+    set_aside: int  # now or before
+    without_boxes: int
+    waiting: int  # not asked for by the stage that needed the others
+    tiles: int  # of the images embedded now
 
 
 class EmbedReport(BaseModel):
-    """What became of the images of a data set. ``set_aside`` are those that failed now."""
+    """What became of the images of a data set."""
 
     dataset: str
     embedding_key: str
     backbone: str
     dtype: str
-    scheme_id: str
-    images: int
-    embedded: int
-    reused: int
-    set_aside: int
-    tiles: int
-    images_per_second: float | None
+    schemes: dict[str, SchemeCounts]
+    seconds: float
     snapshots: dict[str, int]
     committed: bool
 
     def lines(self) -> list[str]:
         """The report for people."""
         if not self.committed:
-            return [
-                f"{self.dataset}: nothing new to embed at {self.scheme_id} ({self.reused} of {self.images} images have "
-                f"their vectors); no backbone was loaded"
-            ]
-        speed = f", {self.images_per_second:.0f} images/s" if self.images_per_second else ""
-        return [
-            f"{self.dataset}: embedded {self.embedded} images ({self.tiles} tiles at {self.scheme_id}), reused "
-            f"{self.reused}, set aside {self.set_aside}; {self.dtype}, key {self.embedding_key}{speed}"
-        ]
+            return [f"{self._line(scheme_id)}; no backbone was loaded" for scheme_id in self.schemes]
+        tiles = sum(counts.tiles for counts in self.schemes.values())
+        how = f"{self.dtype}, key {self.embedding_key}, {tiles / self.seconds:.0f} tiles/s"
+        return [f"{self._line(scheme_id)}; {how}" for scheme_id in self.schemes]
 
-
-@dataclass(frozen=True)
-class _Shard:
-    """What one commit of embeddings is made of."""
-
-    tile_count: int
-    set_aside: int
-    byte_count: int
-
-
-def embed_shard(
-    place: settings.Settings,
-    dataset: str,
-    backbone: Backbone,
-    scheme: Grid,
-    images: list[PendingImage],
-    planned_on: tables.Snapshot,
-    run_id: str,
-    on_image: Callable[[int], None],
-) -> tuple[_Shard, tables.Snapshot]:
-    """Read, embed and commit one shard; what fails is set aside first, so that it is never lost between the two."""
-    lake = place.lake
-    content = embeddings.read_bytes(lake, tables.latest(lake, "images")[0], images)
-    encoded = (embedding.EncodedImage(image_id, data) for image_id, data in content.items())
-    made = embedding.embed(encoded, backbone, scheme, place.batch_size, place.threads, on_image)
-    if made.failures:
-        embeddings.set_aside(lake, dataset, backbone.spec.key, scheme.scheme_id, made.failures, images, run_id)
-    columns: dict[str, Sequence[object]] = {
-        "image_id": made.image_ids,
-        "tile_index": [tile.index for tile in made.tiles],
-        "tile_row": [tile.row for tile in made.tiles],
-        "tile_column": [tile.column for tile in made.tiles],
-        **{edge: [getattr(tile, edge) for tile in made.tiles] for edge in ("x0", "y0", "x1", "y1")},
-    }
-    done = embeddings.append_vectors(
-        lake, backbone.spec.key, scheme.scheme_id, columns, made.vectors, planned_on, run_id
-    )
-    size = sum(map(len, content.values()))
-    return _Shard(len(made.tiles), len(made.failures), size), done.snapshot
-
-
-embed_task = task(name="embed-shard", retries=1, retry_delay_seconds=5, cache_policy=NO_CACHE)(embed_shard)
+    def _line(self, scheme_id: str) -> str:
+        counts = self.schemes[scheme_id]
+        waiting = f", {counts.without_boxes} have no boxes" if counts.without_boxes else ""
+        if not counts.embedded and not self.committed:
+            return (
+                f"{self.dataset}: nothing new to embed at {scheme_id} ({counts.reused} of {counts.images} images have "
+                f"their vectors{waiting})"
+            )
+        return (
+            f"{self.dataset}: embedded {counts.embedded} images ({counts.tiles} tiles at {scheme_id}), reused "
+            f"{counts.reused}, set aside {counts.set_aside}{waiting}"
+        )
 
 
 @flow(name="embed")
 def embed(
     dataset: str,
     backbone: str | None = None,
-    tiling: str | None = None,
+    tiling: str | list[str] | None = None,
     dtype: str | None = None,
+    jpeg_round_trip: str | None = None,
     home: Path | None = None,
 ) -> EmbedReport:
     """Embed what is pending of a data set.
@@ -104,49 +83,54 @@ def embed(
     Args:
         dataset: The data set.
         backbone: Hub name or folder.
-        tiling: whole or grid-RxC.
+        tiling: One scheme or several, which share the decoding: whole, grid-RxC, pyramid-PX-A..B, window-PX-sS-bB or
+            boxes-NAME.
         dtype: float32, bfloat16 or auto.
+        jpeg_round_trip: QUALITY-SUBSAMPLING, such as 85-4:2:2: what each tile is encoded in and decoded from first.
         home: The place's home.
     """
-    place = settings.load(home=home, backbone=backbone, tiling=tiling, dtype=dtype)
+    schemes = [tiling] if isinstance(tiling, str) else tiling or [None]
+    place = settings.load(home=home, backbone=backbone, tiling=schemes[0], dtype=dtype, jpeg_round_trip=jpeg_round_trip)
+    scheme_ids = list(dict.fromkeys([place.tiling, *(parse(str(scheme)).scheme_id for scheme in schemes[1:])]))
     embeddings.require_dataset(place.lake, dataset)
-    files = backbones.find(place.backbone)
-    spec = EmbeddingSpec(files.weights_hash, files.preprocessing, backbones.resolve_dtype(place.dtype, place.device))
-    pending = embeddings.pending(place.lake, dataset, spec.key, place.tiling)
-    report = embed_pending(place, dataset, files, spec, pending, flow_run_id())
-    embeddings.check_all_embedded(place.lake, dataset, spec.key, place.tiling)
+    run_id = flow_run_id()
+    files = backbones.with_round_trip(backbones.find(place.backbone), place.jpeg_round_trip)
+    spec = _trusted_spec(place, dataset, files, scheme_ids, run_id)
+    report = embed_pending(place, dataset, files, spec, scheme_ids, run_id)
+    for scheme_id in scheme_ids:
+        embeddings.check_all_embedded(place.lake, dataset, spec.key, scheme_id)
     return told(report)
 
 
 def ensure_embedded(
     place: settings.Settings,
     dataset: str,
-    embedding_key: str,
+    recorded_spec: str,
     backbone: str,
-    dtype: str,
     run_id: str,
-    among: list[str] | None = None,
+    among: Collection[str] | None = None,
 ) -> None:
-    """Embed what a later stage needs, under a key that it already knows.
+    """Embed what a later stage needs, under a spec that it already knows.
 
     The backbone is not even looked for when every image that matters has its vectors.
 
     Args:
         place: Settings: home and tiling.
         dataset: The data set.
-        embedding_key: What the vectors have to be; a backbone that makes others is refused.
+        recorded_spec: How the vectors have to be made, as JSON; a backbone that makes others is refused.
         backbone: Hub name or folder.
-        dtype: The number type of the key.
         run_id: The flow run that writes.
         among: The observations that matter; all by default.
     """
-    pending = embeddings.pending(place.lake, dataset, embedding_key, place.tiling, among)
-    if not pending:
+    lake, key = place.lake, backbones.key_of(recorded_spec)
+    if isinstance(parse(place.tiling), Boxes):
+        # A name that no boxes have would have nothing pending, and every observation be answered with no species.
+        boxes.require_boxes(lake, dataset, place.tiling)
+    pending = embeddings.pending(lake, dataset, key, [place.tiling])
+    if not pending or (among is not None and not embeddings.of_observations(lake, dataset, pending, among)):
         return
-    files = backbones.find(backbone)
-    spec = EmbeddingSpec(files.weights_hash, files.preprocessing, dtype)
-    backbones.require_key(spec, embedding_key, backbone)
-    for line in embed_pending(place, dataset, files, spec, pending, run_id).lines():
+    files, spec = backbones.as_recorded(backbones.find(backbone), recorded_spec, backbone)
+    for line in embed_pending(place, dataset, files, spec, [place.tiling], run_id, among).lines():
         say(line)
 
 
@@ -155,51 +139,101 @@ def embed_pending(
     dataset: str,
     files: BackboneFiles,
     spec: EmbeddingSpec,
-    pending: list[PendingImage],
+    scheme_ids: Sequence[str],
     run_id: str,
+    among: Collection[str] | None = None,
 ) -> EmbedReport:
     """Load the backbone, if there is anything pending, and embed shard by shard."""
-    clock, lake, scheme = Clock(), place.lake, parse(place.tiling)
-    (known_on,) = tables.latest(lake, "embeddings")
-    image_count = embeddings.require_dataset(lake, dataset)
-    reused = embeddings.embedded_count(lake, dataset, spec.key, scheme.scheme_id)
-    shards: list[_Shard] = []
+    clock, lake = Clock(), place.lake
+    (planned_on,) = tables.latest(lake, "embeddings")
+    images = embeddings.require_dataset(lake, dataset)
+    with_boxes = {
+        scheme_id: boxes.require_boxes(lake, dataset, scheme_id) if isinstance(parse(scheme_id), Boxes) else images
+        for scheme_id in scheme_ids
+    }
+    reused = {scheme_id: embeddings.embedded_count(lake, dataset, spec.key, scheme_id) for scheme_id in scheme_ids}
+    waiting = embeddings.pending(lake, dataset, spec.key, scheme_ids)
+    pending = waiting if among is None else embeddings.of_observations(lake, dataset, waiting, among)
+    done = Shard()
     if pending:
-        network = Backbone(files, spec.dtype, place.device)
-        embeddings.append_spec(
+        devices = backbones.resolve_devices(place.device)
+        done = embed_all(place, dataset, files, spec.dtype, devices, pending, planned_on, run_id)
+        ledger.record_stage(
             lake,
-            {
-                "embedding_key": spec.key,
-                "backbone": files.name,
-                "weights_hash": files.weights_hash,
-                "dimension": network.dimension,
-                "spec": spec.json,
-            },
             run_id,
+            "embed",
+            dataset,
+            sum(done.embedded.values()),
+            sum(reused.values()),
+            clock.seconds,
+            done.byte_count,
+            sum(done.embedded.values()),
+            asdict(done.seconds / len(devices)),
         )
-        size = max(1, place.embed_shard_tiles // (scheme.rows * scheme.cols))
-        with progress(f"embed {dataset} at {scheme.scheme_id}", len(pending), "images") as advance:
-            for images in embeddings.shards(pending, size):
-                shard, known_on = run_task(
-                    embed_task, place, dataset, network, scheme, images, known_on, run_id, advance
-                )
-                shards.append(shard)
-    embedded = len(pending) - sum(shard.set_aside for shard in shards)
-    if pending:
-        read = sum(shard.byte_count for shard in shards)
-        ledger.record_stage(lake, run_id, "embed", dataset, embedded, reused, clock.seconds, read, embedded)
+    before, after = (
+        Counter(scheme_id for image in some for scheme_id in image.scheme_ids) for some in (waiting, pending)
+    )
     return EmbedReport(
         dataset=dataset,
         embedding_key=spec.key,
         backbone=files.name,
         dtype=spec.dtype,
-        scheme_id=scheme.scheme_id,
-        images=image_count,
-        embedded=embedded,
-        reused=reused,
-        set_aside=sum(shard.set_aside for shard in shards),
-        tiles=sum(shard.tile_count for shard in shards),
-        images_per_second=embedded / clock.seconds if pending else None,
+        schemes={
+            scheme_id: SchemeCounts(
+                images=images,
+                embedded=done.embedded[scheme_id],
+                reused=reused[scheme_id],
+                set_aside=with_boxes[scheme_id]
+                - reused[scheme_id]
+                - before[scheme_id]
+                + after[scheme_id]
+                - done.embedded[scheme_id],
+                without_boxes=images - with_boxes[scheme_id],
+                waiting=before[scheme_id] - after[scheme_id],
+                tiles=done.tiles[scheme_id],
+            )
+            for scheme_id in scheme_ids
+        },
+        seconds=clock.seconds,
         snapshots={snapshot.table: snapshot.version for snapshot in tables.latest(lake, "images", "embeddings")},
         committed=bool(pending),
     )
+
+
+def _trusted_spec(
+    place: settings.Settings, dataset: str, files: BackboneFiles, scheme_ids: Sequence[str], run_id: str
+) -> EmbeddingSpec:
+    """Return the spec to embed under: in the fast dtype only where its vectors are those of float32, nearly.
+
+    That is measured on photographs of the data set, once for each spec, and kept with it.
+
+    Raises:
+        BackboneError: If a dtype was asked for by name that moves the vectors too far.
+    """
+    spec = EmbeddingSpec(files.weights_hash, files.preprocessing, backbones.resolve_dtype(place.dtype, place.device))
+    if spec.dtype == "float32":
+        return spec
+    recorded = embeddings.recorded_spec(place.lake, spec.key)
+    if recorded is not None:
+        cosine = recorded["cosine_to_float32"]
+    elif pending := embeddings.pending(place.lake, dataset, spec.key, scheme_ids):
+        cosine = _measured(place, files, spec, pending[:: max(1, len(pending) // _SAMPLE)][:_SAMPLE], run_id)
+    else:
+        return spec
+    if cosine is None or cosine >= LEAST_COSINE:
+        return spec
+    words = f"vectors of {files.name} in {spec.dtype} have a cosine of only {cosine:.4f} to those in float32"
+    if place.dtype != "auto":
+        raise BackboneError(f"{words}; {LEAST_COSINE} is asked for. Say --dtype float32 or auto.")
+    say(f"{words}: computing in float32")
+    return replace(spec, dtype="float32")
+
+
+def _measured(
+    place: settings.Settings, files: BackboneFiles, spec: EmbeddingSpec, sample: list[PendingImage], run_id: str
+) -> float | None:
+    """Hold a fast dtype against float32 on some photographs, and keep the cosine."""
+    backbone = Backbone(files, spec.dtype, place.device)
+    cosine = cosine_to_float32(backbone, list(encoded(place.lake, sample)))
+    record_spec(place.lake, backbone, cosine, run_id)
+    return cosine

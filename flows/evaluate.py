@@ -59,7 +59,7 @@ def evaluate(
     Args:
         dataset: The data set.
         model: NAME, NAME@alias or NAME/VERSION.
-        tiling: whole or grid-RxC.
+        tiling: whole, grid-RxC, pyramid-PX-A..B, window-PX-sS-bB or boxes-NAME.
         species: one or many species an observation; by default as its labels say.
         min_votes: Tiles that have to agree on a species of a quadrat.
         min_probability: Under which a tile does not vote.
@@ -78,7 +78,7 @@ def evaluate(
     version = registry.find(model)
     embeddings.require_dataset(lake, dataset)
     # The split that the model respected in training; that of another data set says nothing of this one.
-    own = version.tags["split_id"] if version.tags["dataset"] == dataset else None
+    own = version.tags["split_id"] if version.tags.get("dataset") == dataset else None
     asked = split_id or own or place.split_recipe.split_id(dataset)
     scope = decisions.scored_scope(lake, dataset, asked)
     predicted = predict_tiles(place, registry, version, scope, backbone, run_id)

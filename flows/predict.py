@@ -97,7 +97,7 @@ def predict(
     Args:
         dataset: The data set.
         model: NAME, NAME@alias or NAME/VERSION.
-        tiling: whole or grid-RxC.
+        tiling: whole, grid-RxC, pyramid-PX-A..B, window-PX-sS-bB or boxes-NAME.
         species: one or many species an observation; by default as its labels or the tiling say.
         min_votes: Tiles that have to agree on a species of a quadrat.
         min_probability: Under which a tile does not vote.
@@ -152,7 +152,7 @@ def predict_tiles(
     head = registry.head(version)
     head.class_map.require(version.tags["class_map_id"], f"the registered version {version.model_version}")
     among = scope.observations["observation_id"].to_pylist()
-    ensure_embedded(place, scope.dataset, key, backbone or head.backbone, head.dtype, run_id, among)
+    ensure_embedded(place, scope.dataset, head.embedding_spec, backbone or head.backbone, run_id, among)
     (planned_on,) = tables.latest(lake, "tile_predictions")
     pending = decisions.pending_images(lake, scope, key, scheme_id, version.recorded_as)
     constants: dict[str, object] = {

@@ -36,17 +36,25 @@ class Settings(BaseSettings):
     storage_options: dict[str, str] = Field(default_factory=dict, description="of an object store")
     tracking_uri: str | None = Field(None, description="an MLflow server, if not the home's own database")
     backbone: str = Field("facebook/dinov2-base", description="hub name or folder")
-    tiling: str = Field("whole", description="whole or grid-RxC")
+    tiling: str = Field("whole", description="whole, grid-RxC, pyramid-PX-A..B, window-PX-sS-bB or boxes-NAME")
     dtype: str = Field("auto", description="float32, bfloat16, or auto: what is fast on this machine")
-    device: str = Field("auto", description="cpu, cuda, or auto")
-    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="files decoded at once")
-    batch_size: int = Field(16, ge=1, description="tiles in one forward pass")
+    device: str = Field("auto", description="cpu, cuda, several as cuda:0,cuda:1, or auto: every GPU")
+    threads: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        description="files decoded at once, cores of the network",
+    )
+    batch_size: int | None = Field(None, ge=1, description="tiles in one forward pass; found by trying if not said")
+    compile: Literal["auto", "always", "never"] = Field("auto", description="whether the network is compiled first")
+    jpeg_round_trip: str | None = Field(None, description="QUALITY-SUBSAMPLING that each tile passes through first")
     ingest_shard_images: int = Field(256, ge=1, description="photographs in one commit of the intake")
     inline_bytes: int = Field(4 << 20, ge=0, description="a larger photograph lies in a file beside the tables")
     max_loss: float = Field(0.01, ge=0, le=1, description="share of new photographs that may be set aside")
     allow_private_addresses: bool = Field(False, description="fetch photographs from one's own network too")
     fetch_per_host: int = Field(4, ge=1, description="photographs fetched from one host at once")
-    embed_shard_tiles: int = Field(2048, ge=1, description="tiles in one commit of embeddings")
+    embed_shard_tiles: int | None = Field(
+        None, ge=1, description="tiles in one commit of embeddings; about a minute's if not said"
+    )
     predict_shard_images: int = Field(20_000, ge=1, description="images in one commit of predictions")
     tile_top_k: int = Field(20, ge=1, description="species stored for each tile")
     min_votes: int = Field(2, ge=1, description="tiles that have to agree on a species of a quadrat")

@@ -54,7 +54,7 @@ def status(place: settings.Settings) -> StatusReport:
         embeddings=query.answer(
             lake,
             "audit/embedding_coverage",
-            [by_name["image_records"], by_name["embeddings"], by_name["embedding_specs"], by_name["ingest_issues"]],
+            [by_name[name] for name in ("image_records", "boxes", "embeddings", "embedding_specs", "ingest_issues")],
         ).to_pylist(),
         models=_models(place),
     )

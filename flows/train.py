@@ -136,12 +136,13 @@ def _embeddings(
     if known:
         used = known[0]
         say(f"learning from the embeddings {used.embedding_key} of {used.backbone}")
-        ensure_embedded(place, dataset, used.embedding_key, used.backbone, used.dtype, run_id)
+        ensure_embedded(place, dataset, used.spec, used.backbone, run_id)
         return used
     made = run_subflow(embed, dataset, backbone, SCHEME, home=place.home)
     known = [key for key in embeddings.known_keys(lake, dataset, SCHEME) if key.embedding_key == made.embedding_key]
     if not known:
-        raise LakeError(f"none of the {made.set_aside} images of {dataset!r} could be embedded: see ingest_issues")
+        images = made.schemes[SCHEME].images
+        raise LakeError(f"none of the {images} images of {dataset!r} could be embedded: see ingest_issues")
     return known[0]
 
 

@@ -1,9 +1,12 @@
 """Photographs on their way to vectors and back: pending work, bytes, vectors. Knows no model."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,20 +15,24 @@ from numpy.typing import NDArray
 
 from lake import blobs, issues, query, tables
 from lake.errors import LakeError
-from lake.schemas import TABLES, VECTOR
-from lake.tables import Appended, Lake, Snapshot
+from lake.schemas import TABLES
+from lake.tables import Appended, KnownKeys, Lake, Snapshot
 
 Matrix = NDArray[np.float32]
 
 
+_READ_BYTES = 64 << 20  # of photographs, at a time
+
+
 @dataclass(frozen=True)
 class PendingImage:
-    """An image that waits for its embedding."""
+    """An image that waits for its embedding, under one scheme or several."""
 
     image_id: str
     image_name: str
     byte_count: int
     ingested_at: datetime
+    scheme_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,50 +60,63 @@ class Vectors:
     poolings: dict[str, Matrix]  # pooling -> (N, D)
 
 
-def pending(
-    lake: Lake, dataset: str, embedding_key: str, scheme_id: str, among: Collection[str] | None = None
-) -> list[PendingImage]:
+def pending(lake: Lake, dataset: str, embedding_key: str, scheme_ids: Sequence[str]) -> list[PendingImage]:
     """Return the images of a data set without embeddings, in the order in which they lie in the files.
 
     Args:
         lake: The place of the tables.
         dataset: The data set.
         embedding_key: Under which they have none.
-        scheme_id: At which they have none.
-        among: The observations that matter; all by default.
+        scheme_ids: At one of which at least they have none.
 
     Raises:
         LakeError: If the lake holds no photograph of the data set.
     """
     require_dataset(lake, dataset)
-    rows = query.answer(
-        lake,
-        "pending/images_to_embed",
-        tables.latest(lake, "image_records", "images", "embeddings", "ingest_issues"),
-        dataset=dataset,
-        embedding_key=embedding_key,
-        scheme_id=scheme_id,
-    )
-    found = [PendingImage(**row) for row in rows.to_pylist()]
-    if among is None:
-        return found
+    waiting: dict[str, dict[str, Any]] = {}
+    for scheme_id in scheme_ids:
+        rows = query.answer(
+            lake,
+            "pending/images_to_embed",
+            tables.latest(lake, "image_records", "images", "boxes", "embeddings", "ingest_issues"),
+            dataset=dataset,
+            embedding_key=embedding_key,
+            scheme_id=scheme_id,
+        )
+        for row in rows.to_pylist():
+            known = waiting.setdefault(row["image_id"], {**row, "scheme_ids": ()})
+            known["scheme_ids"] += (scheme_id,)
+    return sorted((PendingImage(**row) for row in waiting.values()), key=lambda one: (one.ingested_at, one.image_id))
+
+
+def of_observations(
+    lake: Lake, dataset: str, images: Sequence[PendingImage], observation_ids: Collection[str]
+) -> list[PendingImage]:
+    """Return those of some images that show one of these observations of a data set."""
     (records,) = tables.latest(lake, "image_records")
-    wanted = set(among)
+    wanted = set(observation_ids)
     places = query.answer(lake, "pending/known_records", [records], dataset=dataset).to_pylist()
     members = {row["image_id"] for row in places if row["observation_id"] in wanted}
-    return [image for image in found if image.image_id in members]
+    return [image for image in images if image.image_id in members]
 
 
-def shards(images: Sequence[PendingImage], most_images: int, most_bytes: int = 256 << 20) -> list[list[PendingImage]]:
-    """Cut pending work into lists, in its order; the photographs of a list fit into memory."""
+def shards(images: Sequence[PendingImage], most_tiles: int, tiles_of: Mapping[str, int]) -> list[list[PendingImage]]:
+    """Cut pending work into lists, in its order, each with about as many tiles as are committed together.
+
+    Args:
+        images: What is pending.
+        most_tiles: After which a list ends; a list has one image at least.
+        tiles_of: About how many tiles an image has under each scheme.
+    """
     cut: list[list[PendingImage]] = []
     weight = 0
     for image in images:
-        if not cut or len(cut[-1]) == most_images or weight + image.byte_count > most_bytes:
+        tiles = sum(tiles_of[scheme_id] for scheme_id in image.scheme_ids)
+        if not cut or weight + tiles > most_tiles:
             cut.append([])
             weight = 0
         cut[-1].append(image)
-        weight += image.byte_count
+        weight += tiles
     return cut
 
 
@@ -119,17 +139,50 @@ def require_dataset(lake: Lake, dataset: str) -> int:
     return int(counts[dataset])
 
 
-def read_bytes(lake: Lake, images: Snapshot, wanted: Sequence[PendingImage]) -> dict[str, bytes]:
-    """Return the bytes of some images by image_id, in the order asked.
+def read_bytes(lake: Lake, images: Snapshot, wanted: Sequence[PendingImage]) -> Iterator[tuple[PendingImage, bytes]]:
+    """Yield images with their bytes, in the order asked, as ``read_pieces`` reads them."""
+    for piece in read_pieces(lake, images, wanted):
+        yield from piece
+
+
+def read_pieces(
+    lake: Lake, images: Snapshot, wanted: Sequence[PendingImage]
+) -> Iterator[list[tuple[PendingImage, bytes]]]:
+    """Yield some images at a time with their bytes; the next ones are read while the last ones are used.
 
     Raises:
         LakeError: If one that lies in a file of its own is missing there or damaged.
     """
-    ids = [image.image_id for image in wanted]
-    times = [image.ingested_at for image in wanted]
+    with ThreadPoolExecutor(1) as reader:
+        coming = None
+        for piece in _pieces(wanted):
+            following = reader.submit(_read_piece, lake, images, piece)
+            if coming is not None:
+                yield coming.result()
+            coming = following
+        if coming is not None:
+            yield coming.result()
+
+
+def _pieces(images: Sequence[PendingImage]) -> Iterator[list[PendingImage]]:
+    piece: list[PendingImage] = []
+    weight = 0
+    for image in images:
+        if piece and weight + image.byte_count > _READ_BYTES:
+            yield piece
+            piece, weight = [], 0
+        piece.append(image)
+        weight += image.byte_count
+    if piece:
+        yield piece
+
+
+def _read_piece(lake: Lake, images: Snapshot, piece: Sequence[PendingImage]) -> list[tuple[PendingImage, bytes]]:
+    times = [image.ingested_at for image in piece]
     # Files are skipped by time: ids are hashes and lie anywhere.
-    found = _bytes(lake, images, pl.col("ingested_at").is_between(min(times), max(times)), ids)
-    return {image_id: found[image_id] for image_id in ids}
+    where = pl.col("ingested_at").is_between(min(times), max(times))
+    found = _bytes(lake, images, where, [image.image_id for image in piece])
+    return [(image, found[image.image_id]) for image in piece]
 
 
 def images_of(lake: Lake, images: Snapshot, image_ids: Sequence[str]) -> dict[str, bytes]:
@@ -155,63 +208,69 @@ def _bytes(lake: Lake, images: Snapshot, where: pl.Expr, image_ids: Sequence[str
 
 
 def append_spec(lake: Lake, row: Mapping[str, object], flow_run_id: str) -> Appended:
-    """Record what an embedding key stands for: embedding_key, backbone, weights_hash, dimension and spec."""
+    """Record what an embedding key stands for: embedding_key, backbone, weights_hash, dimension, spec and, of another
+    dtype than float32, the cosine of its vectors to those.
+    """
     whole = {**row, "recorded_at": datetime.now(UTC), "flow_run_id": flow_run_id}
     return tables.append(
         lake, "embedding_specs", pa.Table.from_pylist([whole], schema=TABLES["embedding_specs"].columns)
     )
 
 
-def append_vectors(
-    lake: Lake,
-    embedding_key: str,
-    scheme_id: str,
-    tiles: Mapping[str, Sequence[object]],
-    vectors: Mapping[str, Matrix],
-    planned_on: Snapshot,
-    flow_run_id: str,
-) -> Appended:
-    """Append the vectors of a shard in one commit, all tiles of an image together.
+def recorded_spec(lake: Lake, embedding_key: str) -> dict[str, Any] | None:
+    """Return what is on record of an embedding key, if anything."""
+    (specs,) = tables.latest(lake, "embedding_specs")
+    found = tables.scan(lake, specs).filter(pl.col("embedding_key") == embedding_key).collect()
+    return found.row(0, named=True) if len(found) else None
 
-    Args:
-        lake: The place of the tables.
-        embedding_key: Under which they were made.
-        scheme_id: How the images were cut.
-        tiles: image_id, tile_index, tile_row, tile_column, x0, y0, x1, y1: N values each.
-        vectors: Pooling to (N, D) float32.
-        planned_on: Where the pending work was looked up.
-        flow_run_id: The flow run that writes.
-    """
-    count = len(tiles["image_id"])
-    schema = TABLES["embeddings"].columns
-    columns: dict[str, pa.Array] = {name: pa.array(values, schema.field(name).type) for name, values in tiles.items()}
-    columns |= {pooling: _lists(matrix) for pooling, matrix in vectors.items()}
-    constants = {
-        "embedding_key": embedding_key,
-        "scheme_id": scheme_id,
-        "embedded_at": datetime.now(UTC),
-        "flow_run_id": flow_run_id,
-    }
-    columns |= {name: pa.repeat(pa.scalar(value, schema.field(name).type), count) for name, value in constants.items()}
-    return tables.append(lake, "embeddings", pa.table(columns), planned_on)
+
+class VectorWriter:
+    """Appends the vectors of shard after shard, for several threads."""
+
+    def __init__(self, lake: Lake, embedding_key: str, planned_on: Snapshot, flow_run_id: str) -> None:
+        """Begin to write under a key.
+
+        Args:
+            lake: The place of the tables.
+            embedding_key: Under which the vectors are made.
+            planned_on: Where the pending work was looked up, so that only what others add has to be looked at.
+            flow_run_id: The flow run that writes.
+        """
+        self._lake = lake
+        self._constants = {"embedding_key": embedding_key, "flow_run_id": flow_run_id}
+        self._known = KnownKeys(lake, "embeddings", absent_in=planned_on)
+        self._lock = threading.Lock()
+
+    def append(self, tiles: pa.Table) -> Appended:
+        """Append the vectors of a shard in one commit.
+
+        Args:
+            tiles: One row per tile, all tiles of an image under a scheme together: image_id, scheme_id, tile_index,
+                tile_level, tile_row, tile_column, x0, y0, x1, y1 and the poolings.
+        """
+        schema = TABLES["embeddings"].columns
+        for name, value in {**self._constants, "embedded_at": datetime.now(UTC)}.items():
+            tiles = tiles.append_column(name, pa.repeat(pa.scalar(value, schema.field(name).type), len(tiles)))
+        with self._lock:
+            return tables.append(self._lake, "embeddings", tiles, known=self._known)
 
 
 def set_aside(
     lake: Lake,
     dataset: str,
     embedding_key: str,
-    scheme_id: str,
-    failures: Mapping[str, str],
+    failures: Mapping[tuple[str, str], str],
     images: Sequence[PendingImage],
     flow_run_id: str,
-) -> Appended:
-    """Record images that could not be embedded, by image_id, with the reason.
+) -> None:
+    """Record images that could not be embedded, by image_id and scheme_id, with the reason.
 
     They are not tried again under this key and scheme; another tiling or backbone may well take them.
     """
     names = {image.image_id: image.image_name for image in images}
-    details = {names[image_id]: reason for image_id, reason in failures.items()}
-    return issues.note(lake, dataset, f"not_embedded:{embedding_key}:{scheme_id}", details, flow_run_id)
+    for scheme_id in sorted({scheme_id for _, scheme_id in failures}):
+        details = {names[image_id]: reason for (image_id, scheme), reason in failures.items() if scheme == scheme_id}
+        issues.note(lake, dataset, f"not_embedded:{embedding_key}:{scheme_id}", details, flow_run_id)
 
 
 def embedded_count(lake: Lake, dataset: str, embedding_key: str, scheme_id: str) -> int:
@@ -229,7 +288,7 @@ def check_all_embedded(lake: Lake, dataset: str, embedding_key: str, scheme_id: 
     query.check(
         lake,
         "every_image_is_embedded_or_set_aside",
-        tables.latest(lake, "image_records", "embeddings", "ingest_issues"),
+        tables.latest(lake, "image_records", "boxes", "embeddings", "ingest_issues"),
         dataset=dataset,
         embedding_key=embedding_key,
         scheme_id=scheme_id,
@@ -273,13 +332,6 @@ def read_vectors(
         found["tile_index"].to_numpy(),
         {pooling: _matrix(found[pooling]) for pooling in poolings},
     )
-
-
-def _lists(matrix: Matrix) -> pa.Array:
-    """Return (N, D) as N lists, without a copy for each row."""
-    rows, dimension = matrix.shape
-    offsets = pa.array(np.arange(rows + 1, dtype=np.int32) * dimension)
-    return pa.ListArray.from_arrays(offsets, pa.array(matrix.ravel(), pa.float32())).cast(VECTOR)
 
 
 def _matrix(column: pl.Series) -> Matrix:

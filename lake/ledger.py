@@ -20,8 +20,12 @@ def record_stage(
     seconds: float,
     byte_count: int = 0,
     image_count: int | None = None,
+    split: Mapping[str, float] | None = None,
 ) -> Appended:
-    """Write one row of ``stage_runs``. A stage that wrote nothing has no row: a rerun commits nothing."""
+    """Write one row of ``stage_runs``. A stage that wrote nothing has no row: a rerun commits nothing.
+
+    ``split`` says where the seconds went, as far as a stage measures it: decode, forward, write.
+    """
     row = {
         "flow_run_id": flow_run_id,
         "stage": stage,
@@ -29,6 +33,7 @@ def record_stage(
         "rows": rows,
         "reused": reused,
         "seconds": seconds,
+        **{f"{part}_seconds": spent for part, spent in (split or {}).items()},
         "bytes": byte_count,
         "images_per_second": None if image_count is None or seconds <= 0 else image_count / seconds,
         "finished_at": datetime.now(UTC),

@@ -82,7 +82,7 @@ _ALL = (
             flow_run_id=TEXT,
         ),
         written_by="ingest",
-        read_by="ingest, embed, audit, train",
+        read_by="ingest, boxes, embed, audit, train",
         writer=BLOBS,
     ),
     Table(
@@ -162,7 +162,7 @@ _ALL = (
             flow_run_id=TEXT,
         ),
         written_by="ingest",
-        read_by="ingest, train, demo",
+        read_by="ingest, train, import-timm, demo",
     ),
     Table(
         name="taxon_changes",
@@ -214,8 +214,8 @@ _ALL = (
             last_seen_at=UTC,  # the latest row of a name and kind holds
             flow_run_id=TEXT,
         ),
-        written_by="ingest, embed, audit, train",
-        read_by="ingest, embed, audit, train, status",
+        written_by="ingest, boxes, embed, audit, train",
+        read_by="ingest, boxes, embed, audit, train, status",
     ),
     Table(
         name="perceptual_hashes",
@@ -247,6 +247,25 @@ _ALL = (
         read_by="audit, train, evaluate",
     ),
     Table(
+        name="boxes",
+        grain="(scheme_id, image_id, tile_index)",
+        key=("scheme_id", "image_id", "tile_index"),
+        columns=_columns(
+            scheme_id=TEXT,  # boxes-NAME; an image that has boxes under it gets no others
+            image_id=TEXT,
+            tile_index=SMALL,  # in the order in which they were given
+            x0=SMALL,  # in pixels of the upright image and inside of it, right and lower edge exclusive
+            y0=SMALL,
+            x1=SMALL,
+            y1=SMALL,
+            score=_optional(REAL),  # how sure its detector was, in a measure of its own
+            recorded_at=UTC,
+            flow_run_id=TEXT,
+        ),
+        written_by="boxes",
+        read_by="boxes, embed",
+    ),
+    Table(
         name="embedding_specs",
         grain="embedding_key",
         key=("embedding_key",),
@@ -256,6 +275,7 @@ _ALL = (
             weights_hash=TEXT,
             dimension=SMALL,
             spec=TEXT,  # everything that changes a number in a vector, as canonical JSON
+            cosine_to_float32=_optional(pa.float32()),  # on a sample, how near; null for float32 itself
             recorded_at=UTC,
             flow_run_id=TEXT,
         ),
@@ -270,15 +290,18 @@ _ALL = (
             embedding_key=TEXT,
             image_id=TEXT,
             scheme_id=TEXT,
-            tile_index=SMALL,  # row by row from the top left
-            tile_row=SMALL,
+            tile_index=SMALL,  # over the whole scheme, in its order
+            tile_row=SMALL,  # within its level, from the top left
             tile_column=SMALL,
+            tile_level=SMALL,  # k of a pyramid, 1 elsewhere
             x0=SMALL,  # in pixels of the upright source image, right and lower edge exclusive
             y0=SMALL,
             x1=SMALL,
             y1=SMALL,
             cls=VECTOR,
             mean_patch=VECTOR,
+            dct=VECTOR,
+            dct_published=VECTOR,
             embedded_at=UTC,
             flow_run_id=TEXT,
         ),
@@ -300,7 +323,7 @@ _ALL = (
             recorded_at=UTC,
             flow_run_id=TEXT,
         ),
-        written_by="train",
+        written_by="train, import-timm",
         read_by="people",
     ),
     Table(
@@ -391,11 +414,14 @@ _ALL = (
             rows=COUNT,  # written
             reused=COUNT,  # found done
             seconds=REAL,
+            decode_seconds=_optional(REAL),  # the split of an embedding's time
+            forward_seconds=_optional(REAL),
+            write_seconds=_optional(REAL),
             bytes=COUNT,  # of photographs read; 0 where a stage reads none
             images_per_second=_optional(REAL),
             finished_at=UTC,
         ),
-        written_by="every stage but taxon-changes that wrote something",
+        written_by="every stage of a data set that wrote something",
         read_by="people",
     ),
     Table(

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -169,6 +168,8 @@ class KnownKeys:
                 for twice: then only what others add later has to be known.
         """
         self._columns = list(_contract(name).key)
+        # Their values stand in the files' paths, and are text whatever they look like.
+        self._partitions = dict.fromkeys(_contract(name).partition_by, pl.String())
         self._options = dict(lake.storage_options)
         self._files: set[str] = set()
         self._keys: set[tuple[object, ...]] = set()
@@ -185,7 +186,16 @@ class KnownKeys:
         """Read the keys of the files that are new to this process."""
         added = [uri for uri in handle.file_uris() if uri not in self._files]
         if added:
-            keys = pl.scan_parquet(added, storage_options=self._options).select(self._columns).collect()
+            keys = (
+                pl.scan_parquet(
+                    added,
+                    storage_options=self._options,
+                    hive_partitioning=bool(self._partitions),
+                    hive_schema=self._partitions or None,
+                )
+                .select(self._columns)
+                .collect()
+            )
             self._keys.update(keys.iter_rows())
             self._files.update(added)
 
@@ -308,11 +318,6 @@ def later(times: Iterable[datetime]) -> datetime:
 def canonical_json(value: object) -> str:
     """Return the one JSON text of a value: sorted keys, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def parsed(text: str) -> Any:
-    """Return the value of a JSON text."""
-    return json.loads(text)
 
 
 def digest(value: object, length: int = 16) -> str:

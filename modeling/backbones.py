@@ -1,14 +1,14 @@
-"""Frozen encoders: any transformers vision model with a CLS token and patch tokens, by hub name or local folder.
+"""Frozen encoders: any transformers vision model with patch tokens and a CLS token or a pooled output.
 
-A backbone is known by the hash of its weights and architecture. Finding it (files, hash, preprocessing) needs no
-torch; loading it does.
+A backbone is found by hub name or local folder and known by the hash of its weights and architecture. Finding it
+(files, hash, preprocessing) needs no torch; loading it does.
 """
 
 import hashlib
 import json
 import os
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modeling.errors import BackboneError
-from modeling.preprocess import Pixels, Preprocessing, read_preprocessing
+from modeling.pooling import COEFFICIENTS, POOLINGS
+from modeling.preprocess import Pixels, Preprocessing, read_preprocessing, require_round_trip
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
-POOLINGS = ("cls", "mean_patch")
+
 # Fields of a config.json that say how it was saved, not what it computes.
 _INCIDENTAL = frozenset({"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version"})
 
@@ -38,7 +40,10 @@ class BackboneFiles:
 
 @dataclass(frozen=True)
 class EmbeddingSpec:
-    """Everything that changes a number in a vector, and nothing else: names and paths are not in it."""
+    """Everything that changes a number in a vector, and nothing else: names and paths are not in it.
+
+    What computes (a CPU or a GPU, compiled or not) is not in it either: it moves float32 vectors by a millionth.
+    """
 
     weights_hash: str
     preprocessing: Preprocessing
@@ -57,7 +62,12 @@ class EmbeddingSpec:
     @property
     def key(self) -> str:
         """The embedding key: a hash of the canonical JSON."""
-        return hashlib.sha256(self.json.encode()).hexdigest()[:16]
+        return key_of(self.json)
+
+
+def key_of(spec: str) -> str:
+    """Return the embedding key of a spec that is written as canonical JSON."""
+    return hashlib.sha256(spec.encode()).hexdigest()[:16]
 
 
 def find(name: str) -> BackboneFiles:
@@ -79,24 +89,55 @@ def find(name: str) -> BackboneFiles:
     return _from_hub(hub_name, revision or None)
 
 
-def require_key(spec: EmbeddingSpec, embedding_key: str | None, name: str) -> None:
-    """Hold a spec against the key that the vectors have to have; None asks for none.
+def with_round_trip(files: BackboneFiles, jpeg_round_trip: str | None) -> BackboneFiles:
+    """Return a backbone that looks at tiles after a JPEG round trip, such as 85-4:2:2; None leaves it as it is.
 
     Raises:
-        BackboneError: If the backbone makes other vectors; both keys are named.
+        BackboneError: If there is no such round trip.
     """
-    if embedding_key is not None and spec.key != embedding_key:
+    if jpeg_round_trip is None:
+        return files
+    steps = replace(files.preprocessing, jpeg_round_trip=require_round_trip(jpeg_round_trip))
+    return replace(files, preprocessing=steps)
+
+
+def as_recorded(files: BackboneFiles, recorded: str, name: str) -> tuple[BackboneFiles, EmbeddingSpec]:
+    """Return a backbone that makes the vectors of a recorded spec: with its dtype, reduction and round trip.
+
+    Args:
+        files: The backbone that was found.
+        recorded: The spec as JSON.
+        name: What to call the backbone in messages.
+
+    Raises:
+        BackboneError: If it makes other vectors all the same; both keys and what differs are named.
+    """
+    wanted = json.loads(recorded)
+    asked = wanted["preprocessing"]
+    options = {option: asked[option] for option in ("reducing_gap", "jpeg_round_trip") if option in asked}
+    files = replace(files, preprocessing=replace(files.preprocessing, **options))
+    spec = EmbeddingSpec(files.weights_hash, files.preprocessing, wanted["dtype"])
+    if spec.key != key_of(recorded):
+        steps = spec.preprocessing.spec
+        differing = [
+            f"{step} ({steps.get(step)}, not {asked.get(step)})"
+            for step in sorted(steps | asked)
+            if steps.get(step) != asked.get(step)
+        ]
+        if files.weights_hash != wanted["weights_hash"]:
+            differing.insert(0, "the weights")
         raise BackboneError(
-            f"{name} makes embeddings {spec.key} in {spec.dtype}, and {embedding_key} are needed: the weights, the "
-            f"preprocessing or the dtype are not those of training"
+            f"{name} makes embeddings {spec.key}, and {key_of(recorded)} are needed, those of training; they differ in "
+            f"{', '.join(differing)}"
         )
+    return files, spec
 
 
 def resolve_dtype(dtype: str | None, device: str | None = None) -> str:
     """Return the number type to compute in: the one asked for, or the fast one of this machine.
 
-    bfloat16 is the default on CUDA and on CPUs that compute in it (AMX, AVX512-BF16): 1.5 to 5 times as fast, and
-    its vectors keep a cosine of 0.9998 to those of float32.
+    bfloat16 is the default on CUDA and on CPUs that compute in it (AMX, AVX512-BF16): 2 to 5 times as fast, and its
+    vectors keep a cosine of 0.9998 to those of float32.
     """
     if dtype in {"float32", "bfloat16"}:
         return dtype
@@ -104,41 +145,49 @@ def resolve_dtype(dtype: str | None, device: str | None = None) -> str:
         raise BackboneError(f"there is no dtype {dtype!r}; say float32, bfloat16 or auto")
     import torch
 
-    if resolve_device(device) == "cuda":
+    if resolve_devices(device)[0].startswith("cuda"):
         return "bfloat16"
     return "bfloat16" if torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported() else "float32"
 
 
-def resolve_device(device: str | None) -> str:
-    """Return the device asked for; by default CUDA where there is one, else the CPU."""
+def resolve_devices(device: str | None) -> list[str]:
+    """Return the devices asked for, such as ``cuda:0,cuda:1``; by default every GPU that there is, else the CPU."""
     if device not in {None, "auto"}:
-        return str(device)
+        return [one.strip() for one in str(device).split(",")]
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return [f"cuda:{number}" for number in range(torch.cuda.device_count())] or ["cpu"]
 
 
 class Backbone:
-    """A loaded encoder. Feeds on pixels, gives vectors; keeps nothing."""
+    """A loaded encoder. Feeds on pixels, gives vectors; keeps nothing. Safe to use from several threads."""
 
     def __init__(self, files: BackboneFiles, dtype: str, device: str | None = None) -> None:
         import torch
 
+        from modeling.network import Network
+
         self.files = files
         self.spec = EmbeddingSpec(files.weights_hash, files.preprocessing, dtype)
-        self._device = torch.device(resolve_device(device))
-        self._model = _load_model(files.folder).to(self._device)
-        steps = files.preprocessing
-        self._mean = torch.tensor(steps.mean, device=self._device).view(1, 3, 1, 1)
-        self._std = torch.tensor(steps.std, device=self._device).view(1, 3, 1, 1)
-        # Registers stand between CLS and the patches.
-        self._first_patch = 1 + int(getattr(self._model.config, "num_register_tokens", 0) or 0)
-        self._check_tokens()
+        self.device = torch.device(resolve_devices(device)[0])
+        if dtype == "float32":
+            # On a GPU a convolution would be computed with ten bits of the numbers that were asked for.
+            torch.backends.cudnn.allow_tf32 = False
+        model = _load_model(files.folder).to(self.device)
+        self.network = Network(model, files.preprocessing, dtype, files.name).to(self.device)
+        self._run: Callable[[Tensor], tuple[Tensor, ...]] = self.network
 
     @property
     def dimension(self) -> int:
-        """D, the length of one pooled vector."""
-        return int(self._model.config.hidden_size)
+        """D, the length of one CLS vector."""
+        return self.network.dimension
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """The length of a vector, by pooling."""
+        width = self.network.dimension
+        coefficients = [min(COEFFICIENTS, tokens) * min(COEFFICIENTS, width) for tokens in self.network.token_counts]
+        return dict(zip(POOLINGS, (width, width, *coefficients), strict=True))
 
     def embed(self, pixels: Pixels) -> dict[str, NDArray[np.float32]]:
         """Return the pooled vectors of a batch.
@@ -147,47 +196,55 @@ class Backbone:
             pixels: (N, height, width, 3) uint8 at the size of the preprocessing.
 
         Returns:
-            For each pooling, (N, D) float32.
+            Each of ``POOLINGS``: (N, D) float32, and (N, at most 64) for the DCTs.
+        """
+        return self.collect(self.launch(pixels))
+
+    def launch(self, pixels: Pixels) -> "Launched":
+        """Start the forward pass of a batch; on a GPU the call returns while it still computes.
+
+        Raises:
+            torch.OutOfMemoryError: If the device has no room for so many tiles at once.
         """
         import torch
 
         with torch.inference_mode():
-            raw = torch.from_numpy(pixels).to(self._device, non_blocking=True)
-            values = raw.permute(0, 3, 1, 2).float().mul_(self.files.preprocessing.scale)
-            tokens = self._tokens((values - self._mean) / self._std)
-            return {
-                "cls": tokens[:, 0].float().cpu().numpy(),
-                "mean_patch": tokens[:, self._first_patch :].float().mean(dim=1).cpu().numpy(),
-            }
+            batch = torch.from_numpy(pixels)
+            if self.device.type != "cuda":
+                return Launched(self._run(batch))
+            # From pinned memory, so that neither copy waits for the network and the network for neither.
+            vectors = self._run(batch.pin_memory().to(self.device, non_blocking=True))
+            host = tuple(torch.empty(one.shape, dtype=one.dtype, pin_memory=True) for one in vectors)
+            for target, source in zip(host, vectors, strict=True):
+                target.copy_(source, non_blocking=True)
+            done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            done.record(torch.cuda.current_stream(self.device))
+            return Launched(host, done)
 
-    def _tokens(self, values: "torch.Tensor") -> "torch.Tensor":
-        """Return (N, tokens, D): CLS, registers if there are any, patches row by row."""
+    def collect(self, launched: "Launched") -> dict[str, NDArray[np.float32]]:
+        """Wait for a forward pass and return its vectors, as ``embed`` does."""
+        if launched.done is not None:
+            launched.done.synchronize()
+        return {pooling: one.numpy() for pooling, one in zip(POOLINGS, launched.vectors, strict=True)}
+
+    def release_memory(self) -> None:
+        """Give memory of the device that is free back, where a failed pass has left it in pieces."""
         import torch
 
-        half = self.spec.dtype == "bfloat16"
-        with torch.autocast(self._device.type, dtype=torch.bfloat16) if half else nullcontext():
-            tokens: torch.Tensor = self._model(pixel_values=values).last_hidden_state
-        return tokens
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
-    def _check_tokens(self) -> None:
-        """Refuse a model whose tokens are not CLS, registers and patches: its first token would be no CLS."""
-        import torch
+    def use(self, compiled: "Callable[[Tensor], tuple[Tensor, ...]]") -> None:
+        """Run a compiled form of the network from now on."""
+        self._run = compiled
 
-        height, width = self.files.preprocessing.size
-        try:
-            with torch.inference_mode():
-                tokens = self._tokens(torch.zeros(1, 3, height, width, device=self._device))
-        except (ValueError, TypeError) as error:
-            # What wants words beside the image, or images of one size only, says so when it is used.
-            raise BackboneError(f"{self.files.name} takes no {height}x{width} px image: {error}") from error
-        patch = getattr(self._model.config, "patch_size", None)
-        side = patch if isinstance(patch, int) else None
-        wanted = None if side is None else self._first_patch + (height // side) * (width // side)
-        if tokens.ndim != 3 or tokens.shape[1] != wanted:
-            raise BackboneError(
-                f"{self.files.name} gives outputs of shape {tuple(tokens.shape)} for one {height}x{width} px image; "
-                f"a CLS token and patch tokens are needed (1, {wanted}, D)"
-            )
+
+@dataclass(frozen=True)
+class Launched:
+    """A forward pass on its way."""
+
+    vectors: "tuple[Tensor, ...]"  # on the host, once it is done
+    done: "torch.cuda.Event | None" = None
 
 
 def save_untrained(folder: Path, seed: int = 0) -> Path:
@@ -274,9 +331,17 @@ def _load_model(folder: Path) -> Any:
 
     _quiet()
     try:
-        return AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
+        model, loading = AutoModel.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
     except (OSError, ValueError, KeyError) as error:
         raise BackboneError(f"transformers cannot load {folder}: {error}") from error
+    # They would be random numbers, other ones at each start. A head that pools the tokens is often left out, and used
+    # only where there is no CLS token.
+    missing = sorted(name for name in loading["missing_keys"] if "pooler" not in name)
+    if missing:
+        raise BackboneError(f"the weights in {folder} lack {len(missing)} of the model's, such as {missing[0]}")
+    return model.eval()
 
 
 def _quiet() -> None:

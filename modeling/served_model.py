@@ -28,7 +28,7 @@ class ServedModel(mlflow.pyfunc.PythonModel):
         Args:
             context: MLflow's; not used.
             model_input: Bytes or paths: one, a list, or a data frame with a column ``image``.
-            params: ``tiling`` (whole, grid-RxC) and ``top_k``.
+            params: ``tiling`` (whole, grid-RxC, pyramid-PX-A..B, window-PX-sS-bB) and ``top_k``.
 
         Returns:
             One row per (image, tile_index, rank), as ``modeling.serving.identify`` says.

@@ -10,10 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from modeling import backbones, tiling
-from modeling.backbones import Backbone, EmbeddingSpec
-from modeling.embedding import EmbeddedTiles, EncodedImage, embed
+from modeling.backbones import Backbone
+from modeling.embedding import EmbeddedTiles, EncodedImage, Engine
 from modeling.errors import BackboneError, ModelingError
 from modeling.heads import TrainedHead
+from modeling.tiling import Scheme
 
 Photograph = bytes | str | Path
 COLUMNS = (
@@ -30,6 +31,7 @@ COLUMNS = (
     "probability",
     "error",
 )
+_BATCH_SIZE = 16  # finding the best one takes longer than most calls
 _TYPES = {
     "image": "int64",
     **dict.fromkeys(("tile_index", "x0", "y0", "x1", "y1", "rank"), "Int64"),
@@ -82,8 +84,7 @@ def backbone_of(head: TrainedHead, folder: str | None = None, device: str | None
         files = backbones.find(place)
     except BackboneError as error:
         raise BackboneError(f"{error} The model was trained with {head.backbone}; say where it is now.") from error
-    spec = EmbeddingSpec(files.weights_hash, files.preprocessing, head.dtype)
-    backbones.require_key(spec, head.embedding_key, place)
+    files, spec = backbones.as_recorded(files, head.embedding_spec, place)
     return Backbone(files, spec.dtype, device)
 
 
@@ -108,12 +109,13 @@ def identify(
         ``photographs``, probability is 0 to 1. A photograph that cannot be used is one row with an error and
         nothing else.
     """
-    failures: dict[str, str] = {}
-    readable = list(_encoded(photographs, failures))
-    embedded = embed(readable, backbone, tiling.parse(scheme_id))
-    failures |= embedded.failures
-    rows = _rows(head, backbone, embedded, top_k)
-    rows += [{"image": int(key), "error": text} for key, text in failures.items()]
+    unreadable: dict[str, str] = {}
+    rows: list[dict[str, Any]] = []
+    with Engine(backbone, batch_size=_BATCH_SIZE) as engine:
+        for embedded in engine.embed(_encoded(photographs, tiling.parse(scheme_id), unreadable)):
+            rows += _rows(head, backbone, embedded, top_k)
+            rows += [{"image": int(image_id), "error": text} for (image_id, _), text in embedded.failures.items()]
+    rows += [{"image": int(image_id), "error": text} for image_id, text in unreadable.items()]
     # Typed, so that a call in which all photographs are bad gives columns like any other.
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(_TYPES)
     return frame.sort_values(["image", "tile_index", "rank"], kind="stable").reset_index(drop=True)
@@ -143,7 +145,7 @@ def photographs_of(model_input: Any) -> list[Photograph]:
     return photographs
 
 
-def _encoded(photographs: Sequence[Photograph], failures: dict[str, str]) -> Iterable[EncodedImage]:
+def _encoded(photographs: Sequence[Photograph], scheme: Scheme, failures: dict[str, str]) -> Iterable[EncodedImage]:
     """Yield the bytes of photographs under their position; what cannot be read goes to failures."""
     for position, photograph in enumerate(photographs):
         try:
@@ -151,7 +153,7 @@ def _encoded(photographs: Sequence[Photograph], failures: dict[str, str]) -> Ite
         except OSError as error:
             failures[str(position)] = f"the file cannot be read: {error.strerror}"
             continue
-        yield EncodedImage(str(position), content)
+        yield EncodedImage(str(position), content, (scheme,))
 
 
 def _rows(head: TrainedHead, backbone: Backbone, embedded: EmbeddedTiles, top_k: int) -> list[dict[str, Any]]:

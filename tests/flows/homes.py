@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lake import tables
 from lake.schemas import TABLES
 from lake.sources.synthetic import Drawn
 from lake.tables import Lake
 
 REPOSITORY = Path(__file__).parents[2]
+VECTORS = ("cls", "mean_patch", "dct", "dct_published")
 # Columns that say by whom a row was written; two runs that do the same differ in these and in the times alone.
 INCIDENTAL = {"flow_run_id"}
 
@@ -58,3 +61,16 @@ def content(home: Path, table: str) -> list[dict[str, Any]]:
     rows = tables.open_table(lake, table).to_pyarrow_table().to_pylist()
     kept = [{key: value for key, value in row.items() if key not in times | INCIDENTAL} for row in rows]
     return sorted(kept, key=lambda row: [str(row[key]) for key in contract.key if key in row])
+
+
+def require_alike(home: Path, other: Path, *names: str) -> None:
+    """Hold tables of two homes against each other, row by row; vectors of float32 may differ by rounding."""
+    for name in names:
+        ours, theirs = content(home, name), content(other, name)
+        for one, another in zip(ours, theirs, strict=True):
+            for vector in VECTORS:
+                if vector in one:
+                    expected = np.array(another.pop(vector))
+                    within = 1e-5 * max(1.0, np.abs(expected).max())
+                    np.testing.assert_allclose(one.pop(vector), expected, rtol=0, atol=within, err_msg=vector)
+            assert one == another, name

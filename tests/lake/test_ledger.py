@@ -13,6 +13,13 @@ def test_a_stage_is_recorded_once_with_its_cost(lake):
     assert held(lake, "stage_runs", columns) == [("run", "embed", "d", 10, 5, 2.0, 1000, 2.0)]
 
 
+def test_a_stage_that_measures_it_says_where_its_seconds_went_and_others_say_nothing(lake):
+    ledger.record_stage(lake, "run", "embed", "d", 1, 0, 9.0, split={"decode": 2.0, "forward": 5.5, "write": 0.5})
+    ledger.record_stage(lake, "run", "train", "d", 1, 0, 9.0)
+    columns = "stage decode_seconds forward_seconds write_seconds"
+    assert held(lake, "stage_runs", columns) == [("embed", 2.0, 5.5, 0.5), ("train", None, None, None)]
+
+
 @pytest.mark.parametrize(("seconds", "images"), [(0.0, 4), (2.0, None)])
 def test_a_rate_that_means_nothing_is_left_out(lake, seconds, images):
     ledger.record_stage(lake, "run", "train", "d", 1, 0, seconds, image_count=images)

@@ -10,7 +10,7 @@ from own_processes import at_once
 from PIL import Image, ImageEnhance, ImageOps
 from small_pictures import cut, picture
 
-from lake import blobs, near_duplicates, tables
+from lake import blobs, embeddings, near_duplicates, tables
 from lake.errors import LakeError
 from lake.near_duplicates import MOST_BITS, perceptual_hash
 
@@ -118,6 +118,15 @@ def test_one_commit_holds_a_shard(lake, monkeypatch):
     stock(lake, [picture(number) for number in range(5)])
     assert hash_all(lake).image_count == 5
     assert tables.latest(lake, "perceptual_hashes")[0].version == 3
+
+
+def test_photographs_that_are_not_read_together_are_hashed_in_one_commit(lake, monkeypatch):
+    monkeypatch.setattr(embeddings, "_READ_BYTES", 1)
+    contents = [encoded(scene(seed)) for seed in range(3)]
+    expected = dict(zip(stock(lake, contents), map(perceptual_hash, contents), strict=True))
+    assert hash_all(lake).byte_count == sum(map(len, contents))
+    assert dict(held(lake, "perceptual_hashes", "image_id phash")) == expected
+    assert tables.latest(lake, "perceptual_hashes")[0].version == 1
 
 
 def test_an_image_that_cannot_be_decoded_is_noted_and_ends_nothing(lake):

@@ -9,7 +9,7 @@ from deltalake import DeltaTable, write_deltalake
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lake_rows import day, filled, frame, held
-from own_processes import append_species, at_once
+from own_processes import at_once
 
 from lake import tables
 from lake.errors import LakeError, RowsRefusedError, TableMissingError
@@ -23,6 +23,15 @@ def species(*ids):
 
 def known(lake):
     return [one for (one,) in held(lake, "species", "species_id")]
+
+
+def append_species(lake, first, past_last, at_a_time, told):
+    """Append the species of these numbers, some to a commit, and write to a file how many were new."""
+    new = 0
+    for start in range(first, past_last, at_a_time):
+        ids = [f"s{number:03}" for number in range(start, min(start + at_a_time, past_last))]
+        new += tables.append(lake, "species", species(*ids)).row_count
+    Path(told).write_text(str(new))
 
 
 def test_creation_makes_every_table_and_says_which(tmp_path):
@@ -306,6 +315,28 @@ def test_keys_that_were_absent_in_a_snapshot_are_looked_for_in_what_came_since(l
     keys = tables.KnownKeys(lake, "perceptual_hashes", absent_in=before)
     tables.append(lake, "perceptual_hashes", hashes("i1"))
     assert tables.append(lake, "perceptual_hashes", hashes("i1", "i2"), known=keys).row_count == 1
+
+
+def tiles(*keys):
+    return filled("embeddings", "embedding_key image_id", *keys)
+
+
+def test_known_keys_of_a_partitioned_table_are_the_text_that_they_were(lake):
+    tables.append(lake, "embeddings", tiles(("007", "i1")))
+    keys = tables.KnownKeys(lake, "embeddings")
+    tables.append(lake, "embeddings", tiles(("1e5", "i1")))
+    offered = tiles(("007", "i1"), ("7", "i1"), ("007", "i2"), ("1e5", "i1"), ("100000.0", "i1"))
+    assert tables.append(lake, "embeddings", offered, known=keys).row_count == 3
+    assert len(held(lake, "embeddings", "embedding_key image_id")) == 5
+
+
+def test_partitions_that_came_after_a_snapshot_are_looked_at(lake):
+    tables.append(lake, "embeddings", tiles(("007", "i1")))
+    (before,) = tables.latest(lake, "embeddings")
+    keys = tables.KnownKeys(lake, "embeddings", absent_in=before)
+    tables.append(lake, "embeddings", tiles(("007", "i2"), ("8", "i1")))
+    offered = tiles(("007", "i2"), ("007", "i3"), ("8", "i1"))
+    assert tables.append(lake, "embeddings", offered, known=keys).row_count == 1
 
 
 def test_what_cannot_be_written_is_an_error_that_says_what_to_do(lake):

@@ -24,7 +24,6 @@ from modeling.embedding import EncodedImage, embed
 from modeling.heads import TrainedHead, join
 from modeling.heads.linear import LinearHead
 from modeling.registry import Registry
-from modeling.tiling import Grid
 
 COLOURS = {"11": "red", "22": "lime", "33": "blue"}  # species_id to the colour of its drawn photographs
 POOLINGS = ("cls", "mean_patch")
@@ -51,6 +50,15 @@ def real_photographs(shared: Path) -> list[bytes]:
         pytest.skip(f"real photographs are not here: {folder}")
     first_of = {path.parent: path for path in sorted(folder.rglob("*.png"), reverse=True)}
     return [path.read_bytes() for path in first_of.values()]
+
+
+@pytest.fixture(scope="session")
+def real_mosaics(shared: Path) -> list[Path]:
+    """Quadrats that were put together from real photographs."""
+    folder = shared / "seedling-mosaics24" / "plots"
+    if not folder.is_dir():
+        pytest.skip(f"real mosaics are not here: {folder}")
+    return sorted(folder.glob("*.jpg"))
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +97,7 @@ def saved(tmp_path: Path) -> Callable[..., Path]:
 def head(backbone: Backbone, backbone_folder: Path) -> TrainedHead:
     """A head that names the colour of what it sees."""
     pictures = [EncodedImage(species, plain(colour)) for species, colour in COLOURS.items()]
-    features = torch.from_numpy(join(embed(pictures, backbone, Grid(1, 1)).vectors, POOLINGS))
+    features = torch.from_numpy(join(embed(pictures, backbone).vectors, POOLINGS))
     network = LinearHead(features.shape[1], len(COLOURS))
     network.standardise(features)
     with torch.no_grad():

@@ -4,7 +4,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 
 def encoded(image: Image.Image, image_format: str = "PNG", **options: Any) -> bytes:
@@ -26,3 +26,16 @@ def noise(seed: int, width: int = 96, height: int = 84) -> Image.Image:
     """Draw pixels of which none is like its neighbour: whatever is done differently to them shows."""
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
+
+
+def scene(seed: int, width: int, height: int) -> Image.Image:
+    """Draw leaves of all sizes on mottled ground: edges and plain stretches, as large photographs have them."""
+    random = np.random.default_rng(seed)
+    ground = random.integers(60, 140, (9, 9, 3), dtype=np.uint8)
+    image = Image.fromarray(ground).resize((width, height), Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(image)
+    for _ in range(120):
+        x, y = random.uniform(0, width), random.uniform(0, height)
+        across, down = random.uniform(0.01, 0.12, 2) * (width, height)
+        pen.ellipse((x - across, y - down, x + across, y + down), fill=tuple(random.integers(0, 256, 3).tolist()))
+    return image

@@ -6,48 +6,60 @@ from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import huggingface_hub
 import numpy as np
 import pytest
 import torch
-from drawn_photographs import noise
+from drawn_photographs import encoded, noise, scene
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoImageProcessor,
     AutoModel,
+    BertConfig,
+    BertModel,
     CLIPConfig,
     CLIPModel,
-    ConvNextConfig,
-    ConvNextModel,
-    Dinov2Config,
-    Dinov2Model,
-    Dinov2WithRegistersConfig,
-    Dinov2WithRegistersModel,
-    SwinConfig,
-    SwinModel,
+    SegformerConfig,
+    SegformerModel,
     ViTConfig,
+    ViTMAEConfig,
+    ViTMAEModel,
     ViTModel,
 )
 
-from modeling import backbones
-from modeling.backbones import Backbone, EmbeddingSpec, find, require_key, resolve_device, resolve_dtype, save_untrained
+from modeling.backbones import (
+    Backbone,
+    EmbeddingSpec,
+    as_recorded,
+    find,
+    key_of,
+    resolve_devices,
+    resolve_dtype,
+    save_untrained,
+    with_round_trip,
+)
 from modeling.embedding import EncodedImage, embed
 from modeling.errors import BackboneError
-from modeling.tiling import Grid
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
 TINY = SMALL | {"image_size": 28, "patch_size": 14}
-NO_VISION_TRANSFORMER_OF_ONE_IMAGE = {
-    "patches without CLS": lambda: SwinModel(
-        SwinConfig(image_size=28, patch_size=2, embed_dim=8, depths=[1, 1], num_heads=[1, 1])
+WORDS = SMALL | {"intermediate_size": 16, "vocab_size": 9}
+NOT_OF_ONE_IMAGE = {
+    "a map of features and no more": lambda: SegformerModel(
+        SegformerConfig(
+            num_encoder_blocks=1,
+            depths=[1],
+            sr_ratios=[1],
+            hidden_sizes=[8],
+            num_attention_heads=[1],
+            decoder_hidden_size=8,
+        )
     ),
-    # As many channels as there would be tokens, by accident.
-    "feature maps": lambda: ConvNextModel(ConvNextConfig(hidden_sizes=[8, 50], depths=[1, 1], num_stages=2)),
-    "words beside the image": lambda: CLIPModel(
-        CLIPConfig(text_config=SMALL | {"intermediate_size": 16, "vocab_size": 9}, vision_config=TINY)
-    ),
+    # Of which it sees a few, other ones each time.
+    "some of the patches": lambda: ViTMAEModel(ViTMAEConfig(**TINY, intermediate_size=16)),
+    "words": lambda: BertModel(BertConfig(**WORDS)),
     "images of another size": lambda: ViTModel(ViTConfig(**TINY | {"image_size": 42})),
 }
 
@@ -64,6 +76,14 @@ def change(path: Path, **values: object) -> None:
 def pixels(size: int, count: int = 3) -> np.ndarray:
     """Return (count, size, size, 3) uint8."""
     return np.stack([np.asarray(noise(seed, size, size)) for seed in range(count)])
+
+
+def normalised(
+    images: np.ndarray, mean: tuple[float, ...] = (0.5, 0.5, 0.5), std: tuple[float, ...] = (0.25, 0.25, 0.25)
+) -> torch.Tensor:
+    """Return (count, 3, size, size) as a model takes it; by default with the steps of ``saved``."""
+    values = (torch.from_numpy(images) / 255 - torch.tensor(mean)) / torch.tensor(std)
+    return values.permute(0, 3, 1, 2)
 
 
 @pytest.fixture
@@ -130,12 +150,58 @@ def test_a_spec_is_found_again_in_its_json(backbone: Backbone):
     assert spec["dtype"] == "float32"
 
 
-def test_a_backbone_that_makes_other_embeddings_is_refused_with_both_keys(backbone: Backbone):
-    spec, other = backbone.spec, replace(backbone.spec, dtype="bfloat16")
-    require_key(spec, spec.key, "here")
-    require_key(spec, None, "here")
-    with pytest.raises(BackboneError, match=f"here makes embeddings {spec.key} in float32, and {other.key} are needed"):
-        require_key(spec, other.key, "here")
+def test_the_key_is_the_hash_of_the_json(backbone: Backbone):
+    assert key_of(backbone.spec.json) == backbone.spec.key
+
+
+def test_a_round_trip_is_another_key(backbone: Backbone):
+    def key_with(jpeg_round_trip: str | None) -> str:
+        files = with_round_trip(backbone.files, jpeg_round_trip)
+        return EmbeddingSpec(files.weights_hash, files.preprocessing, "float32").key
+
+    assert key_with(None) == backbone.spec.key
+    assert key_with("085-4:2:2") == key_with("85-4:2:2")
+    assert len({key_with(how) for how in (None, "85-4:2:2", "86-4:2:2", "85-4:2:0")}) == 4
+
+
+def test_a_round_trip_that_is_none_is_refused(backbone: Backbone):
+    with pytest.raises(BackboneError, match="no JPEG round trip '85'"):
+        with_round_trip(backbone.files, "85")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("options", [{}, {"reducing_gap": None}, {"reducing_gap": 3.0, "jpeg_round_trip": "85-4:2:2"}])
+def test_a_backbone_does_as_was_recorded(backbone: Backbone, dtype: str, options: dict[str, object]):
+    recorded = EmbeddingSpec(backbone.files.weights_hash, replace(backbone.files.preprocessing, **options), dtype)
+    files, spec = as_recorded(with_round_trip(backbone.files, "30-4:2:0"), recorded.json, "here")
+    assert spec == recorded
+    assert Backbone(files, spec.dtype, "cpu").spec.key == key_of(recorded.json)
+
+
+@pytest.mark.parametrize(
+    ("weights", "steps", "differing"),
+    [
+        ("0" * 64, {}, "the weights$"),
+        (None, {"interpolation": "bilinear"}, r"interpolation \(bicubic, not bilinear\)$"),
+        ("0" * 64, {"crop": (42, 42)}, r"the weights, crop \(\[84, 84\], not \[42, 42\]\)$"),
+    ],
+    ids=["weights", "steps", "both"],
+)
+def test_a_backbone_that_cannot_do_as_was_recorded_is_refused_with_both_keys_and_what_differs(
+    backbone: Backbone, weights: str | None, steps: dict[str, object], differing: str
+):
+    files = backbone.files
+    recorded = EmbeddingSpec(weights or files.weights_hash, replace(files.preprocessing, **steps), "float32")
+    words = f"here makes embeddings {backbone.spec.key}, and {recorded.key} are needed, .* they differ in {differing}"
+    with pytest.raises(BackboneError, match=words):
+        as_recorded(files, recorded.json, "here")
+
+
+def test_vectors_that_were_recorded_before_photographs_were_decoded_smaller_are_others(backbone: Backbone):
+    before = json.loads(backbone.spec.json)
+    del before["preprocessing"]["reducing_gap"], before["preprocessing"]["jpeg_round_trip"]
+    with pytest.raises(BackboneError, match=r"they differ in reducing_gap \(2\.0, not None\)"):
+        as_recorded(backbone.files, json.dumps(before), "here")
 
 
 def test_a_hub_name_that_cannot_be_had_offline_is_refused_with_what_to_do():
@@ -178,43 +244,66 @@ def test_weights_that_transformers_cannot_load_are_refused(copy: Path):
         Backbone(find(str(copy)), "float32", "cpu")
 
 
-@pytest.mark.parametrize("what", NO_VISION_TRANSFORMER_OF_ONE_IMAGE)
-def test_a_model_that_does_not_give_cls_and_patches_for_one_image_is_refused(saved: Callable[..., Path], what: str):
-    folder = saved(NO_VISION_TRANSFORMER_OF_ONE_IMAGE[what](), size=28)
+@pytest.mark.parametrize("what", NOT_OF_ONE_IMAGE)
+def test_a_model_without_cls_and_without_a_pooled_output_of_one_image_is_refused(saved: Callable[..., Path], what: str):
+    folder = saved(NOT_OF_ONE_IMAGE[what](), size=28)
     with pytest.raises(BackboneError, match=f"{folder} .* 28x28 px image"):
         Backbone(find(str(folder)), "float32", "cpu")
 
 
-@pytest.mark.parametrize(
-    ("model", "first_patch"),
-    [
-        (lambda: Dinov2Model(Dinov2Config(**TINY)), 1),
-        (lambda: ViTModel(ViTConfig(**TINY)), 1),
-        (lambda: Dinov2WithRegistersModel(Dinov2WithRegistersConfig(**TINY, num_register_tokens=3)), 4),
-    ],
-    ids=["dinov2", "vit", "dinov2 with registers"],
-)
-def test_poolings_are_the_cls_token_and_the_mean_of_the_patches_alone(
-    saved: Callable[..., Path], model: Callable[[], Any], first_patch: int
-):
-    network = model().eval()
-    # Registers begin near zero, and would not show in a mean.
-    if first_patch > 1:
-        torch.nn.init.normal_(network.embeddings.register_tokens)
-    embedded = Backbone(find(str(saved(network, size=28))), "float32", "cpu").embed(pixels(28))
+def test_of_a_model_of_images_and_words_the_images_half_is_taken(saved: Callable[..., Path]):
+    model = CLIPModel(CLIPConfig(text_config=WORDS, vision_config=TINY)).eval()
+    embedded = Backbone(find(str(saved(model, size=28))), "float32", "cpu").embed(pixels(28))
     with torch.inference_mode():
-        values = (torch.from_numpy(pixels(28)).permute(0, 3, 1, 2) / 255 - 0.5) / 0.25
-        tokens = network(pixel_values=values).last_hidden_state
-    assert tokens.shape[1] == first_patch + 4
+        tokens = model.vision_model(pixel_values=normalised(pixels(28))).last_hidden_state
+    np.testing.assert_allclose(embedded["mean_patch"], tokens[:, 1:].mean(dim=1), atol=1e-5)
+
+
+def test_weights_that_are_not_all_there_are_refused(copy: Path):
+    weights = load_file(copy / "model.safetensors")
+    lost = "embeddings.patch_embeddings.projection.weight"
+    del weights[lost]
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(BackboneError, match=f"the weights in {copy} lack 1 of the model's, such as {lost}"):
+        Backbone(find(str(copy)), "float32", "cpu")
+
+
+def test_a_head_over_the_tokens_may_be_lacking_where_there_is_a_cls_token(saved: Callable[..., Path]):
+    model = ViTModel(ViTConfig(**TINY), add_pooling_layer=False).eval()
+    embedded = Backbone(find(str(saved(model, size=28))), "float32", "cpu").embed(pixels(28))
+    with torch.inference_mode():
+        tokens = model(pixel_values=normalised(pixels(28))).last_hidden_state
     np.testing.assert_allclose(embedded["cls"], tokens[:, 0], atol=1e-5)
-    np.testing.assert_allclose(embedded["mean_patch"], tokens[:, first_patch:].mean(dim=1), atol=1e-5)
 
 
-def test_vectors_are_float32_of_the_promised_length(backbone: Backbone):
-    embedded = backbone.embed(pixels(backbone.files.preprocessing.size[0]))
-    assert set(embedded) == set(backbones.POOLINGS)
-    for vectors in embedded.values():
-        assert (vectors.shape, vectors.dtype) == ((3, backbone.dimension), np.float32)
+def test_in_bfloat16_matrices_and_convolutions_are_held_in_it_and_all_else_in_float32(backbone: Backbone):
+    fast = Backbone(backbone.files, "bfloat16", "cpu").network
+    matrices = torch.nn.Linear | torch.nn.Conv2d
+    held = {parameter for layer in fast.modules() if isinstance(layer, matrices) for parameter in layer.parameters()}
+    assert {parameter.dtype for parameter in held} == {torch.bfloat16}
+    others = [*(set(fast.parameters()) - held), *fast.buffers()]
+    assert {value.dtype for value in others} == {torch.float32}
+    assert {parameter.dtype for parameter in backbone.network.parameters()} == {torch.float32}
+
+
+def test_in_bfloat16_vectors_are_those_of_plain_autocast(backbone: Backbone, backbone_folder: Path):
+    embedded = Backbone(backbone.files, "bfloat16", "cpu").embed(pixels(84))
+    steps = backbone.files.preprocessing
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        values = normalised(pixels(84), steps.mean, steps.std)
+        tokens = AutoModel.from_pretrained(backbone_folder)(pixel_values=values).last_hidden_state.float()
+    np.testing.assert_allclose(embedded["cls"], tokens[:, 0], atol=0.01)
+    np.testing.assert_allclose(embedded["mean_patch"], tokens[:, 1:].mean(dim=1), atol=0.01)
+    assert np.abs(embedded["cls"] - backbone.embed(pixels(84))["cls"]).max() > 0
+
+
+def test_a_pass_that_was_launched_can_be_collected_after_others(backbone: Backbone):
+    batches = [pixels(84)[:1], pixels(84)[1:]]
+    launched = [backbone.launch(batch) for batch in batches]
+    backbone.release_memory()
+    for batch, one in reversed(list(zip(batches, launched, strict=True))):
+        for pooling, vectors in backbone.embed(batch).items():
+            np.testing.assert_array_equal(backbone.collect(one)[pooling], vectors)
 
 
 def test_real_photographs_embed_as_transformers_embeds_them(
@@ -226,9 +315,44 @@ def test_real_photographs_embed_as_transformers_embeds_them(
     with torch.inference_mode():
         inputs = processor(images=[Image.open(BytesIO(content)) for content in few], return_tensors="pt")
         tokens = model(**inputs).last_hidden_state
-    ours = embed([EncodedImage(str(at), content) for at, content in enumerate(few)], real_backbone, Grid(1, 1)).vectors
+    ours = embed([EncodedImage(str(at), content) for at, content in enumerate(few)], real_backbone).vectors
     np.testing.assert_allclose(ours["cls"], tokens[:, 0], atol=1e-4)
     np.testing.assert_allclose(ours["mean_patch"], tokens[:, 1:].mean(dim=1), atol=1e-4)
+
+
+def cosines_to_transformers(backbone: Backbone, jpegs: list[bytes]) -> list[float]:
+    """Hold photographs that are decoded smaller against the model's own processor, which decodes them in full."""
+    processor = AutoImageProcessor.from_pretrained(backbone.files.folder, backend="pil")
+    model = AutoModel.from_pretrained(backbone.files.folder).eval()
+    with torch.inference_mode():
+        inputs = processor(images=[Image.open(BytesIO(jpeg)) for jpeg in jpegs], return_tensors="pt")
+        tokens = model(**inputs).last_hidden_state
+    ours = embed([EncodedImage(str(at), jpeg) for at, jpeg in enumerate(jpegs)], backbone, batch_size=8).vectors
+    pairs = [(ours["cls"], tokens[:, 0]), (ours["mean_patch"], tokens[:, 1:].mean(dim=1))]
+    return [
+        float(cosine)
+        for found, wanted in pairs
+        for cosine in torch.nn.functional.cosine_similarity(torch.from_numpy(found), wanted)
+    ]
+
+
+def enlarged(image: Image.Image, width: int, height: int) -> bytes:
+    return encoded(image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC), "JPEG", quality=90)
+
+
+@pytest.mark.parametrize(("width", "height"), [(2049, 1025), (1800, 1200), (2449, 3265)])
+def test_large_photographs_embed_as_if_they_were_decoded_in_full(backbone: Backbone, width: int, height: int):
+    jpegs = [encoded(scene(seed, width, height), "JPEG", quality=90) for seed in range(2)]
+    assert min(cosines_to_transformers(backbone, jpegs)) >= 0.9995
+
+
+@pytest.mark.parametrize(("width", "height"), [(2049, 1025), (1800, 1200), (2449, 3265)])
+def test_large_real_photographs_embed_as_if_they_were_decoded_in_full(
+    real_backbone: Backbone, real_photographs: list[bytes], real_mosaics: list[Path], width: int, height: int
+):
+    small = [Image.open(BytesIO(content)) for content in real_photographs[:3]] + [Image.open(real_mosaics[0])]
+    jpegs = [enlarged(image, width, height) for image in small]
+    assert min(cosines_to_transformers(real_backbone, jpegs)) >= 0.9995
 
 
 def test_an_untrained_backbone_is_the_same_wherever_it_is_made(backbone_folder: Path, tmp_path: Path):
@@ -272,8 +396,13 @@ def test_an_unknown_dtype_is_refused():
 
 
 def test_a_device_that_is_asked_for_is_taken():
-    assert resolve_device("cpu") == "cpu"
-    assert resolve_device(None) == resolve_device("auto")
+    assert resolve_devices("cpu") == ["cpu"]
+    assert resolve_devices("cuda:1") == ["cuda:1"]
+
+
+def test_without_being_asked_every_gpu_is_taken_or_the_cpu():
+    gpus = [f"cuda:{at}" for at in range(torch.cuda.device_count())]
+    assert resolve_devices(None) == resolve_devices("auto") == (gpus or ["cpu"])
 
 
 def test_finding_a_backbone_needs_no_torch(backbone_folder: Path):

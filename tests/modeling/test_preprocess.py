@@ -1,16 +1,25 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_photographs import encoded, noise, plain
+from drawn_photographs import encoded, noise, plain, scene
 from PIL import Image
 
 from modeling.errors import BackboneError
-from modeling.preprocess import Preprocessing, decode, prepare, read_preprocessing
-from modeling.tiling import Grid
+from modeling.preprocess import (
+    Pixels,
+    Preprocessing,
+    cut,
+    decode,
+    prepare,
+    read_preprocessing,
+    require_round_trip,
+)
+from modeling.tiling import Boxes, Grid, Pyramid, Window
 
 ORIENTATION = 0x0112  # EXIF
 # How the pixels of an upright picture lie in a file that says so.
@@ -37,6 +46,7 @@ BIT = {
     "image_std": [0.229, 0.224, 0.225],
     "do_convert_rgb": True,
 }
+STEPS = Preprocessing((48,), "bicubic", (42, 42), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 VIT = {
     "do_resize": True,
     "resample": 2,
@@ -64,6 +74,24 @@ def ours(content: bytes, steps: Preprocessing) -> np.ndarray:
     image = decode(content)
     (tile,) = Grid(1, 1).tiles(*image.size)
     return (prepare(image, tile, steps) * steps.scale - steps.mean) / steps.std
+
+
+def whole(content: bytes, steps: Preprocessing) -> Pixels:
+    """Return (height, width, 3) uint8 of the whole photograph."""
+    (found,) = cut(content, [Grid(1, 1)], steps)
+    return found.pixels[0]
+
+
+def turned(upright: Image.Image, orientation: int) -> bytes:
+    """Return a JPEG of a photograph that was taken with the camera held in another way."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return encoded(upright.transpose(AS_STORED[orientation]), "JPEG", quality=95, exif=exif)
+
+
+def difference(one: Pixels, other: Pixels) -> float:
+    """Return the mean difference of two pictures, of 255."""
+    return float(np.abs(one.astype(float) - other).mean())
 
 
 def theirs(content: bytes, folder: Path) -> np.ndarray:
@@ -297,3 +325,162 @@ def test_steps_that_are_no_json_are_refused(tmp_path: Path):
     (tmp_path / "preprocessor_config.json").write_text("{")
     with pytest.raises(BackboneError, match=r"preprocessor_config\.json"):
         read_preprocessing(tmp_path)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1600, 1200), (1203, 1601), (1999, 801)])
+def test_pixels_of_a_large_photograph_that_is_decoded_in_full_are_those_of_the_models_own_processor(
+    folder_of: Callable[..., Path], width: int, height: int
+):
+    folder = folder_of(BIT)
+    steps = replace(read_preprocessing(folder), reducing_gap=None)
+    content = encoded(scene(0, width, height), "JPEG", quality=90)
+    pixels = (whole(content, steps) * steps.scale - steps.mean) / steps.std
+    np.testing.assert_allclose(pixels, theirs(content, folder), atol=1e-6)
+
+
+@pytest.mark.parametrize("short", [95, 191, 192, 383, 384, 767, 768, 1025])
+def test_a_jpeg_is_decoded_no_smaller_than_twice_what_the_network_sees(short: int):
+    part = next(part for part in (8, 4, 2, 1) if part == 1 or short / part >= 2 * 48)
+    image = scene(1, short + 301, short)
+    content = encoded(image, "JPEG", quality=90)
+    small = decode(content, part)
+    assert small.size == (-(-image.width // part), -(-image.height // part))
+    (tile,) = Grid(1, 1).tiles(*image.size)
+    np.testing.assert_array_equal(whole(content, STEPS), prepare(small, tile, STEPS, part))
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (encoded(scene(1, 1200, 800), "JPEG"), 8),
+        (encoded(scene(1, 1200, 800), "MPO", save_all=True, append_images=[scene(2, 1200, 800)]), 8),
+        (encoded(scene(1, 1200, 800).convert("L"), "JPEG"), 8),
+        (encoded(scene(1, 1200, 800), "JPEG", progressive=True), 8),
+        (encoded(scene(1, 1200, 800)), 1),
+        (encoded(scene(1, 1200, 800), "WEBP"), 1),
+    ],
+    ids=["jpeg", "mpo", "grey", "progressive", "png", "webp"],
+)
+def test_only_what_holds_a_smaller_picture_in_itself_is_decoded_smaller(content: bytes, part: int):
+    assert decode(content, 8).size == (1200 // part, 800 // part)
+    (tile,) = Grid(1, 1).tiles(1200, 800)
+    np.testing.assert_array_equal(whole(content, STEPS), prepare(decode(content, part), tile, STEPS, part))
+
+
+# Sizes that no part divides: what is left over must not stretch the picture.
+@pytest.mark.parametrize(("width", "height"), [(1600, 1200), (1607, 1201), (809, 1215), (775, 783)])
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+def test_a_photograph_that_is_decoded_smaller_looks_as_if_it_were_decoded_in_full(
+    width: int, height: int, image_format: str
+):
+    content = encoded(scene(3, width, height), image_format)
+    in_full = whole(content, replace(STEPS, reducing_gap=None))
+    assert 0 < difference(whole(content, STEPS), in_full) < 1.2
+    assert np.abs(whole(content, STEPS).astype(int) - in_full).max() <= 12
+
+
+@pytest.mark.parametrize("orientation", AS_STORED)
+@pytest.mark.parametrize(("width", "height"), [(1600, 1200), (1607, 1201), (775, 783)])
+def test_a_turned_photograph_that_is_decoded_smaller_is_cut_where_it_would_be_upright(
+    orientation: int, width: int, height: int
+):
+    upright = scene(4, width, height)
+    (found,) = cut(turned(upright, orientation), [Grid(2, 2)], STEPS)
+    (wanted,) = cut(encoded(upright), [Grid(2, 2)], replace(STEPS, reducing_gap=None))
+    assert found.tiles == wanted.tiles == Grid(2, 2).tiles(width, height)
+    for ours, seen in zip(found.pixels, wanted.pixels, strict=True):
+        assert difference(ours, seen) < 1
+
+
+def test_what_one_scheme_gives_does_not_depend_on_the_others():
+    content = encoded(scene(5, 1601, 1203), "JPEG")
+    schemes = [Grid(1, 1), Grid(4, 4), Pyramid(84, 3, 1), Window(300, 200, 50), Boxes("b", ((10, 20, 110, 90),))]
+    together = cut(content, schemes, STEPS)
+    assert [found.scheme_id for found in together] == [scheme.scheme_id for scheme in schemes]
+    for scheme, found in zip(schemes, together, strict=True):
+        (alone,) = cut(content, [scheme], STEPS)
+        assert found.tiles == alone.tiles == scheme.tiles(1601, 1203)
+        np.testing.assert_array_equal(found.pixels, alone.pixels)
+
+
+def test_a_scheme_that_does_not_fit_leaves_the_others_theirs():
+    content = encoded(scene(5, 100, 2), "JPEG")
+    good, bad, also_good = cut(content, [Grid(1, 1), Grid(3, 3), Grid(2, 2)], STEPS)
+    assert (good.failure, also_good.failure) == (None, None)
+    assert (bad.tiles, bad.pixels) == ([], [])
+    assert bad.failure == "cannot cut a 100x2 px image into 3 rows x 3 cols: a tile would be empty"
+
+
+def test_at_its_edge_a_tile_is_interpolated_from_what_lies_beyond_it():
+    """Else there would be a seam where two tiles of one quadrat meet."""
+    square = replace(STEPS, resize=(20, 20), crop=None, reducing_gap=None)
+    quadrat = scene(6, 160, 160)
+    (found,) = cut(encoded(quadrat), [Grid(2, 2)], square)
+    left_above, right_above, left_below, right_below = found.pixels
+    joined = np.block([[[left_above], [right_above]], [[left_below], [right_below]]])
+    np.testing.assert_array_equal(joined, np.asarray(quadrat.resize((40, 40), Image.Resampling.BICUBIC)))
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [STEPS, replace(STEPS, resize=(42, 42), crop=None), replace(STEPS, resize=None, crop=(84, 84))],
+    ids=["resized and cropped", "resized", "as it is"],
+)
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+def test_tiles_of_a_pyramid_are_those_of_the_photograph_scaled_first_and_cut_then(
+    steps: Preprocessing, image_format: str
+):
+    photograph = scene(7, 1700, 1300)
+    (found,) = cut(encoded(photograph, image_format), [Pyramid(84, 3, 1)], steps)
+    centre = photograph.crop((200, 0, 1500, 1300))
+    (alone,) = Grid(1, 1).tiles(84, 84)
+    assert len(found.tiles) == 14
+    for tile, pixels in zip(found.tiles, found.pixels, strict=True):
+        scaled = centre.resize((84 * tile.level, 84 * tile.level), Image.Resampling.LANCZOS)
+        x, y = 84 * tile.column, 84 * tile.row
+        assert pixels.shape == (*steps.size, 3)
+        # Not quite: here a tile begins at a whole pixel of the photograph.
+        assert difference(pixels, prepare(scaled.crop((x, y, x + 84, y + 84)), alone, steps)) < 2
+
+
+def test_the_square_of_a_pyramids_tile_is_scaled_with_lanczos():
+    as_it_is = replace(STEPS, resize=None, crop=(84, 84), reducing_gap=None)
+    photograph = scene(7, 300, 300)
+    (found,) = cut(encoded(photograph), [Pyramid(84, 1, 1)], as_it_is)
+    np.testing.assert_array_equal(found.pixels[0], photograph.resize((84, 84), Image.Resampling.LANCZOS))
+
+
+def test_a_round_trip_encodes_each_tile_as_a_jpeg_of_its_own_and_decodes_it_again():
+    quadrat = encoded(noise(8, 200, 200))
+    (plainly,) = cut(quadrat, [Grid(2, 2)], STEPS)
+    (round_trip,) = cut(quadrat, [Grid(2, 2)], replace(STEPS, jpeg_round_trip="85-4:2:2"))
+    for before, after in zip(plainly.pixels, round_trip.pixels, strict=True):
+        jpeg = encoded(Image.fromarray(before), "JPEG", quality=85, subsampling="4:2:2")
+        np.testing.assert_array_equal(after, np.asarray(Image.open(BytesIO(jpeg))))
+        assert not np.array_equal(before, after)
+
+
+def test_a_round_trip_is_the_same_each_time_and_others_are_others():
+    content = encoded(noise(8))
+    known = ("85-4:2:2", "85-4:2:0", "85-4:4:4", "30-4:2:2")
+    seen = {how: whole(content, replace(STEPS, jpeg_round_trip=how)) for how in known}
+    assert len({pixels.tobytes() for pixels in seen.values()}) == len(known)
+    for how, pixels in seen.items():
+        np.testing.assert_array_equal(pixels, whole(content, replace(STEPS, jpeg_round_trip=how)))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "85", "85-", "-4:2:2", "0-4:2:0", "96-4:2:0", "850-4:2:0", "85-4:1:1", "85-4:2:2 ", "8.5-4:2:2"]
+)
+def test_a_round_trip_that_is_none_is_refused_with_those_that_are(text: str):
+    with pytest.raises(
+        BackboneError, match=f"no JPEG round trip '{text}'; say QUALITY-SUBSAMPLING: 1 to 95, and 4:4:4,"
+    ):
+        require_round_trip(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"), [("1-4:4:4", "1-4:4:4"), ("95-4:2:0", "95-4:2:0"), ("085-4:2:2", "85-4:2:2")]
+)
+def test_a_round_trip_has_one_spelling(text: str, kept: str):
+    assert require_round_trip(text) == kept

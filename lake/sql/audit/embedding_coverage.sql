@@ -1,6 +1,6 @@
 -- How many images of each data set are embedded under each key and scheme, and how many are pending.
 -- grain: one row per (dataset, embedding_key, scheme_id)
--- tables: image_records, embeddings, embedding_specs, ingest_issues
+-- tables: image_records, boxes, embeddings, embedding_specs, ingest_issues
 -- params: none
 with
 
@@ -17,6 +17,17 @@ sizes as (
         count(*) as image_count
     from wanted
     group by dataset
+),
+
+-- cut at boxes, only images that have some are ever embedded
+boxed as (
+    select
+        wanted.dataset,
+        boxes.scheme_id,
+        count(distinct boxes.image_id) as image_count
+    from boxes
+    inner join wanted on boxes.image_id = wanted.image_id
+    group by wanted.dataset, boxes.scheme_id
 ),
 
 embedded as (
@@ -54,10 +65,13 @@ select
     embedded.scheme_id,
     coalesce(embedded.embedded, 0) as embedded,
     coalesce(embedded.tiles, 0) as tiles,
-    sizes.image_count - coalesce(embedded.embedded, 0) - coalesce(failed.image_count, 0) as pending
+    coalesce(boxed.image_count, sizes.image_count)
+    - coalesce(embedded.embedded, 0)
+    - coalesce(failed.image_count, 0) as pending
 from sizes
 left join embedded on sizes.dataset = embedded.dataset
 left join embedding_specs on embedded.embedding_key = embedding_specs.embedding_key
+left join boxed on embedded.dataset = boxed.dataset and embedded.scheme_id = boxed.scheme_id
 left join failed
     on
         sizes.dataset = failed.dataset

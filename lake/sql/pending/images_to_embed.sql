@@ -1,6 +1,6 @@
--- Images of a data set that have no embedding under a key and a tiling scheme, and are not known to fail.
+-- Images of a data set that wait for their embedding under a key and a tiling scheme, and are not known to fail.
 -- grain: one row per image_id
--- tables: image_records, images, embeddings, ingest_issues
+-- tables: image_records, images, boxes, embeddings, ingest_issues
 -- params: $dataset, $embedding_key, $scheme_id
 with
 
@@ -11,6 +11,12 @@ wanted as (
         min(image_name) over (partition by image_id) as image_name
     from image_records
     where dataset = $dataset
+),
+
+boxed as (
+    select distinct image_id
+    from boxes
+    where scheme_id = $scheme_id
 ),
 
 embedded as (
@@ -41,5 +47,7 @@ from wanted
 inner join images on wanted.image_id = images.image_id
 anti join embedded on wanted.image_id = embedded.image_id
 anti join failed on wanted.image_id = failed.image_id
+-- cut at boxes, an image without any waits for those and not for its vectors
+where not starts_with($scheme_id, 'boxes-') or wanted.image_id in (select boxed.image_id from boxed)
 -- as they lie in the files, so that a shard reads a stretch of them and not all
 order by images.ingested_at, wanted.image_id

@@ -7,14 +7,15 @@ ONE_RECORD = (("d", "a.jpg", "i1"),)
 ONE_IMAGE = (("i1", 9, day(1)),)
 
 
-def pending(records=ONE_RECORD, images=ONE_IMAGE, embedded=(), issues=()):
+def pending(records=ONE_RECORD, images=ONE_IMAGE, embedded=(), issues=(), boxes=(), scheme_id="whole"):
     frames = {
         "image_records": frame("dataset image_name image_id", *records),
         "images": frame("image_id byte_count ingested_at", *images),
+        "boxes": frame("scheme_id image_id", *boxes),
         "embeddings": frame("embedding_key scheme_id image_id", *embedded),
         "ingest_issues": frame("dataset image_name kind", *issues),
     }
-    params = {"dataset": "d", "embedding_key": "k", "scheme_id": "whole"}
+    params = {"dataset": "d", "embedding_key": "k", "scheme_id": scheme_id}
     return answer(None, "pending/images_to_embed", frames=frames, **params)
 
 
@@ -62,3 +63,22 @@ def test_images_of_other_data_sets_do_not_wait():
 @pytest.mark.parametrize("issue", [("d", "a.jpg", "not_embedded:l:whole"), ("d", "a.jpg", "not_embedded:k:grid-2x2")])
 def test_an_image_that_failed_under_another_key_or_scheme_is_not_excused_here(issue):
     assert len(rows(pending(issues=[issue]))) == 1
+
+
+def test_an_image_waits_to_be_cut_at_boxes_only_when_it_has_some():
+    assert rows(pending(scheme_id="boxes-sam")) == []
+    boxes = [("boxes-sam", "i1"), ("boxes-sam", "i1"), ("boxes-sam", "i2")]
+    assert rows(pending(boxes=boxes, scheme_id="boxes-sam"), "image_id") == [("i1",)]
+
+
+def test_an_image_that_is_embedded_at_its_boxes_does_not_wait():
+    boxes, embedded = [("boxes-sam", "i1")], [("k", "boxes-sam", "i1")]
+    assert rows(pending(boxes=boxes, embedded=embedded, scheme_id="boxes-sam")) == []
+
+
+def test_boxes_of_another_name_do_not_make_an_image_wait():
+    assert rows(pending(boxes=[("boxes-sam2", "i1")], scheme_id="boxes-sam")) == []
+
+
+def test_other_schemes_do_not_ask_for_boxes():
+    assert len(rows(pending(boxes=[("boxes-sam", "i2")], scheme_id="grid-2x2"))) == 1

@@ -1,4 +1,4 @@
-"""Real processes for tests that kill them or let them race. They begin warm, with the lake imported: 0.1 s each."""
+"""Real processes for tests that kill them or let them race. They begin warm, with the rooms imported: 0.1 s each."""
 
 import itertools
 import multiprocessing
@@ -6,18 +6,21 @@ import os
 import signal
 from collections.abc import Callable, Iterable
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 
 from deltalake import DeltaTable
-from lake_rows import filled
 
 from lake import reading, tables
-from lake.tables import Lake
 
 # Forked from a server that has imported the lake and used none of it: no thread of Arrow or Delta is forked along.
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["pytest", "taking_in", "lake.embeddings", "lake.sources.table"])
-_SECONDS = 60
+_IMPORTED = ("pytest", "lake.embeddings", "lake.sources.table")
+_CONTEXT.set_forkserver_preload(list(_IMPORTED))
+_SECONDS = 120
+
+
+def begin_with(*modules: str) -> None:
+    """Let processes have these modules imported too; says nothing to a server of processes that has begun."""
+    _CONTEXT.set_forkserver_preload([*_IMPORTED, *modules])
 
 
 def at_once(work: Callable[..., None], *arguments: tuple[object, ...]) -> list[int | None]:
@@ -55,15 +58,6 @@ def killed_after_seconds(work: Callable[..., None], arguments: tuple[object, ...
     process.kill()
     process.join(_SECONDS)
     return process.exitcode == -signal.SIGKILL
-
-
-def append_species(lake: Lake, first: int, past_last: int, at_a_time: int, told: str) -> None:
-    """Append the species of these numbers, some to a commit, and write to a file how many were new."""
-    new = 0
-    for start in range(first, past_last, at_a_time):
-        ids = [(f"s{number:03}",) for number in range(start, min(start + at_a_time, past_last))]
-        new += tables.append(lake, "species", filled("species", "species_id", *ids)).row_count
-    Path(told).write_text(str(new))
 
 
 def _through(gate: object, work: Callable[..., None], *arguments: object) -> None:

@@ -1,0 +1,285 @@
+"""Shards of pending photographs to commits of vectors, on one device or on several at once."""
+
+import multiprocessing
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field
+from multiprocessing import connection
+from queue import SimpleQueue
+from time import monotonic
+from types import TracebackType
+from typing import Any, Self
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.concurrency.sync import concurrency
+
+from flows.orchestration import in_flow_run, progress, run_overlapping, say
+from flows.settings import Settings
+from lake import boxes, embeddings, tables
+from lake.embeddings import PendingImage, VectorWriter
+from lake.tables import Lake, Snapshot
+from modeling.backbones import Backbone, BackboneFiles
+from modeling.embedding import EmbeddedTiles, EncodedImage, Engine, Seconds, joined
+from modeling.errors import BackboneError
+from modeling.tiling import Boxes, parse
+
+GPU_SLOTS = "taxalake-gpu"  # a global concurrency limit of Prefect, where there is one of this name
+_SHARD_SECONDS = 60  # of the network, about: what a kill can cost
+_SHARD_TILES = (256, 8192)
+_USUAL_TILES = 16  # of a scheme whose tiles are not known before the image is
+_COMPILING_PAYS_SECONDS = 900  # of the network: compiling takes a minute or two and saves a sixth
+
+
+@dataclass
+class Shard:
+    """What one commit of embeddings is made of, or several."""
+
+    tiles: Counter[str] = field(default_factory=Counter)  # by scheme
+    embedded: Counter[str] = field(default_factory=Counter)  # images, by scheme
+    byte_count: int = 0  # of the photographs that were read
+    seconds: Seconds = field(default_factory=Seconds)
+
+    def add(self, other: "Shard") -> None:
+        """Take another one in."""
+        self.tiles += other.tiles
+        self.embedded += other.embedded
+        self.byte_count += other.byte_count
+        self.seconds += other.seconds
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all shards of a run have in common. Another process can be told it."""
+
+    place: dict[str, Any]  # settings
+    dataset: str
+    files: BackboneFiles
+    dtype: str
+    pending_tiles: int  # about
+    planned_on: Snapshot  # where the pending work was looked up
+    run_id: str
+
+
+def embed_all(
+    place: Settings,
+    dataset: str,
+    files: BackboneFiles,
+    dtype: str,
+    devices: list[str],
+    pending: list[PendingImage],
+    planned_on: Snapshot,
+    run_id: str,
+) -> Shard:
+    """Embed all that is pending and return the sum of the shards; a shard is one commit.
+
+    Args:
+        place: Settings.
+        dataset: The data set.
+        files: The backbone.
+        dtype: To compute in.
+        devices: As torch names them; each gets a process of its own where there are several.
+        pending: The images, each with the schemes that it waits for.
+        planned_on: The snapshot of ``embeddings`` in which they were found pending.
+        run_id: The flow run that writes.
+    """
+    tiles_of = {
+        scheme_id: parse(scheme_id).tile_count or _USUAL_TILES for image in pending for scheme_id in image.scheme_ids
+    }
+    tiles = sum(tiles_of[scheme_id] for image in pending for scheme_id in image.scheme_ids)
+    threads = max(1, place.threads // len(devices))
+    settings = place.model_dump() | {"threads": threads}
+    job = Job(settings, dataset, files, dtype, tiles // len(devices), planned_on, run_id)
+    done = Shard()
+    with ExitStack() as stack:
+        stack.enter_context(_slots(devices))
+        # Before the bar: loading and compiling may have something to say.
+        several = len(devices) > 1
+        worker: Worker = SeveralDevices(job, devices) if several else OneDevice(job, devices[0])
+        stack.enter_context(worker)
+        title = f"embed {dataset} at {', '.join(tiles_of)}"
+        advance = stack.enter_context(progress(title, len(pending), "images"))
+        size = place.embed_shard_tiles or worker.shard_tiles
+        calls = ((worker, images, advance) for images in embeddings.shards(pending, size, tiles_of))
+        for shard in run_overlapping(embed_task, calls, worker.at_once):
+            done.add(shard)
+    return done
+
+
+def embed_shard(worker: "Worker", images: list[PendingImage], on_image: Callable[[int], None]) -> Shard:
+    """Read, embed and commit one shard."""
+    return worker.embed(images, on_image)
+
+
+embed_task = task(name="embed-shard", retries=1, retry_delay_seconds=5, cache_policy=NO_CACHE)(embed_shard)
+
+
+class OneDevice:
+    """A backbone at work in this process. While one shard is computed, another one is written."""
+
+    at_once = 2  # shards
+
+    def __init__(self, job: Job, device: str) -> None:
+        self._place, self._job = Settings(**job.place), job
+        backbone = Backbone(job.files, job.dtype, device)
+        self._engine = Engine(backbone, self._place.threads, self._place.batch_size, per_core=True)
+        self._writer = VectorWriter(self._place.lake, backbone.spec.key, job.planned_on, job.run_id)
+        record_spec(self._place.lake, backbone, None, job.run_id)
+        rate = self._engine.tiles_per_second()
+        self._compile(job.pending_tiles / rate)
+        least, most = _SHARD_TILES
+        self.shard_tiles = min(max(round(rate * _SHARD_SECONDS), least), most)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._engine.__exit__(kind, error, trace)
+
+    def embed(self, images: list[PendingImage], on_image: Callable[[int], None]) -> Shard:
+        """Read, embed and commit one shard; what fails is set aside first, so that it is never lost between the two."""
+        lake, engine = self._place.lake, self._engine
+        made = joined(_counted(engine.embed(encoded(lake, images)), on_image))
+        began = monotonic()
+        if made.failures:
+            key = engine.backbone.spec.key
+            embeddings.set_aside(lake, self._job.dataset, key, made.failures, images, self._job.run_id)
+        self._writer.append(made.to_arrow())
+        return Shard(
+            Counter(made.scheme_ids),
+            Counter(scheme_id for _, scheme_id in set(zip(made.image_ids, made.scheme_ids, strict=True))),
+            sum(image.byte_count for image in images),
+            Seconds(write=monotonic() - began) + engine.take_seconds(),
+        )
+
+    def _compile(self, seconds: float) -> None:
+        """Let the engine run a compiled network: one that is there, or a new one where the work is long enough.
+
+        Where that cannot be, the network runs as it is, unless compiling was asked for.
+        """
+        from modeling import compiled
+
+        place, engine, backbone = self._place, self._engine, self._engine.backbone
+        # In float32 the compiled network is no faster.
+        if place.compile == "never" or (place.compile == "auto" and backbone.spec.dtype == "float32"):
+            return
+        package = compiled.package_of(backbone, place.home.resolve() / "compiled", engine.threads_of_a_pass)
+        try:
+            if not package.is_file():
+                if place.compile == "auto" and seconds < _COMPILING_PAYS_SECONDS:
+                    return
+                say(f"compiling the network, which takes a minute or two; as it is it needs {seconds / 60:.0f} minutes")
+                compiled.compile_ahead(backbone, package, engine.threads_of_a_pass)
+            backbone.use(compiled.load(backbone, package))
+        except BackboneError as error:
+            if place.compile == "always":
+                raise
+            say(f"{error}; the network runs as it is")
+
+
+def record_spec(lake: Lake, backbone: Backbone, cosine_to_float32: float | None, run_id: str) -> None:
+    """Keep what an embedding key stands for, if it is not kept yet."""
+    if embeddings.recorded_spec(lake, backbone.spec.key) is not None:
+        return
+    row = {
+        "embedding_key": backbone.spec.key,
+        "backbone": backbone.files.name,
+        "weights_hash": backbone.files.weights_hash,
+        "dimension": backbone.dimension,
+        "spec": backbone.spec.json,
+        "cosine_to_float32": cosine_to_float32,
+    }
+    embeddings.append_spec(lake, row, run_id)
+
+
+class SeveralDevices:
+    """A process for each device, each with a backbone of its own; a shard goes to whichever is free."""
+
+    shard_tiles = _SHARD_TILES[1]
+
+    def __init__(self, job: Job, devices: list[str]) -> None:
+        self.at_once = len(devices)
+        # Not forked: a process that has used CUDA cannot be.
+        fresh = multiprocessing.get_context("spawn")
+        self._processes = [
+            ProcessPoolExecutor(1, fresh, initializer=_begin, initargs=(job, device)) for device in devices
+        ]
+        self._free: SimpleQueue[ProcessPoolExecutor] = SimpleQueue()
+        for process in self._processes:
+            self._free.put(process)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self._processes:
+            process.shutdown(cancel_futures=True)
+
+    def embed(self, images: list[PendingImage], on_image: Callable[[int], None]) -> Shard:
+        """Have one shard embedded and committed."""
+        process = self._free.get()
+        try:
+            shard = process.submit(_embed_here, images).result()
+        finally:
+            self._free.put(process)
+        on_image(len(images))
+        return shard
+
+
+Worker = OneDevice | SeveralDevices
+_here: OneDevice  # of a process that belongs to one device
+
+
+def _begin(job: Job, device: str) -> None:
+    global _here
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _here = OneDevice(job, device)
+
+
+def _end_with_parent() -> None:
+    """End when the process that gives out the shards has died: nobody else would tell."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _embed_here(images: list[PendingImage]) -> Shard:
+    return _here.embed(images, lambda _: None)
+
+
+def encoded(lake: Lake, images: list[PendingImage]) -> Iterator[EncodedImage]:
+    """Yield the photographs of a shard with the schemes that each of them waits for."""
+    photographs, proposed = tables.latest(lake, "images", "boxes")
+    schemes = {scheme_id: parse(scheme_id) for image in images for scheme_id in image.scheme_ids}
+    boxes_of = {
+        scheme_id: boxes.boxes_of(lake, proposed, scheme_id, [image.image_id for image in images])
+        for scheme_id, scheme in schemes.items()
+        if isinstance(scheme, Boxes)
+    }
+    for image, content in embeddings.read_bytes(lake, photographs, images):
+        own = [schemes[scheme_id] for scheme_id in image.scheme_ids]
+        for at, scheme in enumerate(own):
+            if isinstance(scheme, Boxes):
+                own[at] = Boxes(scheme.name, tuple(boxes_of[scheme.scheme_id][image.image_id]))
+        yield EncodedImage(image.image_id, content, tuple(own))
+
+
+def _counted(parts: Iterator[EmbeddedTiles], on_image: Callable[[int], None]) -> Iterator[EmbeddedTiles]:
+    for part in parts:
+        on_image(len({*part.image_ids, *(image_id for image_id, _ in part.failures)}))
+        yield part
+
+
+def _slots(devices: list[str]) -> AbstractContextManager[object]:
+    """Wait for a slot for each GPU, all at once, where somebody has set a limit to them in Prefect."""
+    gpus = sum(device.startswith("cuda") for device in devices)
+    return concurrency(GPU_SLOTS, occupy=gpus) if gpus and in_flow_run() else nullcontext()
