@@ -20,7 +20,7 @@ from modeling.errors import BackboneError
 from modeling.tiling import Boxes, parse
 
 LEAST_COSINE = 0.999  # of a fast dtype to float32
-_SAMPLE = 32  # images on which a fast dtype is held against float32
+_SAMPLE = 16  # images on which a fast dtype is held against float32
 
 
 class SchemeCounts(BaseModel):
@@ -89,9 +89,9 @@ def embed(
         jpeg_round_trip: QUALITY-SUBSAMPLING, such as 85-4:2:2: what each tile is encoded in and decoded from first.
         home: The place's home.
     """
-    schemes = [tiling] if isinstance(tiling, str) else tiling or [None]
-    place = settings.load(home=home, backbone=backbone, tiling=schemes[0], dtype=dtype, jpeg_round_trip=jpeg_round_trip)
-    scheme_ids = list(dict.fromkeys([place.tiling, *(parse(str(scheme)).scheme_id for scheme in schemes[1:])]))
+    schemes = [tiling] if isinstance(tiling, str) else tiling or []
+    place = settings.load(home=home, backbone=backbone, dtype=dtype, jpeg_round_trip=jpeg_round_trip)
+    scheme_ids = list(dict.fromkeys(parse(scheme).scheme_id for scheme in schemes)) or [place.tiling]
     embeddings.require_dataset(place.lake, dataset)
     run_id = flow_run_id()
     files = backbones.with_round_trip(backbones.find(place.backbone), place.jpeg_round_trip)
@@ -205,7 +205,8 @@ def _trusted_spec(
 ) -> EmbeddingSpec:
     """Return the spec to embed under: in the fast dtype only where its vectors are those of float32, nearly.
 
-    That is measured on photographs of the data set, once for each spec, and kept with it.
+    That is measured on photographs of the data set, once for each spec, and kept with it. Where another stage has put
+    the spec on record, or none of the photographs could be embedded, it is measured before there are more vectors.
 
     Raises:
         BackboneError: If a dtype was asked for by name that moves the vectors too far.
@@ -214,12 +215,9 @@ def _trusted_spec(
     if spec.dtype == "float32":
         return spec
     recorded = embeddings.recorded_spec(place.lake, spec.key)
-    if recorded is not None:
-        cosine = recorded["cosine_to_float32"]
-    elif pending := embeddings.pending(place.lake, dataset, spec.key, scheme_ids):
+    cosine = None if recorded is None else recorded["cosine_to_float32"]
+    if cosine is None and (pending := embeddings.pending(place.lake, dataset, spec.key, scheme_ids)):
         cosine = _measured(place, files, spec, pending[:: max(1, len(pending) // _SAMPLE)][:_SAMPLE], run_id)
-    else:
-        return spec
     if cosine is None or cosine >= LEAST_COSINE:
         return spec
     words = f"vectors of {files.name} in {spec.dtype} have a cosine of only {cosine:.4f} to those in float32"

@@ -4,9 +4,9 @@ import multiprocessing
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass, field
 from multiprocessing import connection
 from queue import SimpleQueue
@@ -273,10 +273,12 @@ def encoded(lake: Lake, images: list[PendingImage]) -> Iterator[EncodedImage]:
         yield EncodedImage(image.image_id, content, tuple(own))
 
 
-def _counted(parts: Iterator[EmbeddedTiles], on_image: Callable[[int], None]) -> Iterator[EmbeddedTiles]:
-    for part in parts:
-        on_image(len({*part.image_ids, *(image_id for image_id, _ in part.failures)}))
-        yield part
+def _counted(parts: Generator[EmbeddedTiles, None, None], on_image: Callable[[int], None]) -> Iterator[EmbeddedTiles]:
+    # Closed also where telling fails: the shard that waits for its turn at the engine would wait for ever.
+    with closing(parts):
+        for part in parts:
+            on_image(len({*part.image_ids, *(image_id for image_id, _ in part.failures)}))
+            yield part
 
 
 def _slots(devices: list[str]) -> AbstractContextManager[object]:

@@ -19,7 +19,9 @@ from lake.embeddings import KnownKey
 from lake.errors import LakeError
 from lake.labels import TrainingExamples
 from modeling import backbones
+from modeling.backbones import BackboneFiles
 from modeling.class_map import ClassMap
+from modeling.errors import BackboneError
 
 if TYPE_CHECKING:
     from modeling.registry import Registry, Run, Version
@@ -128,9 +130,7 @@ def _embeddings(
     embeddings.require_dataset(lake, dataset)
     known = embeddings.known_keys(lake, dataset, SCHEME)
     if backbone is not None:
-        files = backbones.find(backbone)
-        # Where it is now, not where it was when its first vectors were made.
-        known = [replace(key, backbone=files.name) for key in known if key.weights_hash == files.weights_hash]
+        known = _made_by(backbones.find(backbone), known)
     elif champion is not None:
         known.sort(key=lambda key: key.embedding_key != champion.tags["embedding_key"])
     if known:
@@ -144,6 +144,26 @@ def _embeddings(
         images = made.schemes[SCHEME].images
         raise LakeError(f"none of the {images} images of {dataset!r} could be embedded: see ingest_issues")
     return known[0]
+
+
+def _made_by(files: BackboneFiles, known: list[KnownKey]) -> list[KnownKey]:
+    """Return the keys whose vectors a backbone makes, with where it is now, not where it was when it made the first.
+
+    Raises:
+        BackboneError: If its weights have made vectors, and it makes others now.
+    """
+    made, refusal = [], None
+    for key in known:
+        if key.weights_hash == files.weights_hash:
+            try:
+                backbones.as_recorded(files, key.spec, files.name)
+            except BackboneError as error:
+                refusal = error
+            else:
+                made.append(replace(key, backbone=files.name))
+    if refusal is not None and not made:
+        raise refusal
+    return made
 
 
 def _class_map(examples: TrainingExamples) -> ClassMap:

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -190,7 +190,7 @@ class Engine:
             taken, self._seconds = self._seconds, Seconds()
         return taken
 
-    def embed(self, images: Iterable[EncodedImage]) -> Iterator[EmbeddedTiles]:
+    def embed(self, images: Iterable[EncodedImage]) -> Generator[EmbeddedTiles, None, None]:
         """Embed every tile of every photograph.
 
         Args:
@@ -215,8 +215,10 @@ class Engine:
             self._rate = size / self._pool.submit(_seconds, self.backbone, self._noise(size)).result()
         return self._rate * (self._threads if self._per_core else 1)
 
-    def _on_each_core(self, images: Iterable[EncodedImage]) -> Iterator[EmbeddedTiles]:
-        return self._ahead(self._embed_chunk, self._chunks(images), 2 * self._threads)
+    def _on_each_core(self, images: Iterable[EncodedImage]) -> Generator[EmbeddedTiles, None, None]:
+        yield from self._ahead(self._embed_chunk, self._chunks(images), 2 * self._threads)
+        # So that no photographs give a part, too.
+        yield _gathered([], self.backbone.lengths)
 
     def _chunks(self, images: Iterable[EncodedImage]) -> Iterator[list[EncodedImage]]:
         """Yield photographs with about as many tiles as there are in a batch."""
@@ -252,7 +254,7 @@ class Engine:
         run(1)
         return _gathered(begun, self.backbone.lengths)
 
-    def _through_one_network(self, images: Iterable[EncodedImage]) -> Iterator[EmbeddedTiles]:
+    def _through_one_network(self, images: Iterable[EncodedImage]) -> Generator[EmbeddedTiles, None, None]:
         """Fill batches across photographs; hand photographs out, in their order, when their last tile is done."""
         begun: deque[_Filling] = deque()
         waiting: list[_FillingTile] = []
@@ -322,7 +324,9 @@ class Engine:
             for row, (filling, at) in zip(range(len(vectors["cls"])), place, strict=False):
                 filling.take(at, {pooling: matrix[row] for pooling, matrix in vectors.items()})
 
-    def _ahead(self, work: Callable[[Item], Done], items: Iterable[Item], most_ahead: int) -> Iterator[Done]:
+    def _ahead(
+        self, work: Callable[[Item], Done], items: Iterable[Item], most_ahead: int
+    ) -> Generator[Done, None, None]:
         """Work on items in the threads and yield what comes of them, in order, at most some items ahead."""
         running: deque[Future[Done]] = deque()
         try:
@@ -384,7 +388,7 @@ def cosine_to_float32(backbone: Backbone, images: Sequence[EncodedImage]) -> flo
         The least over images, tiles and poolings; None where none of the images can be embedded.
     """
     exact = Backbone(backbone.files, "float32", str(backbone.device))
-    ours, theirs = embed(images, backbone), embed(images, exact)
+    ours, theirs = (embed(images, one, batch_size=max(1, len(images))) for one in (backbone, exact))
     if ours.image_ids != theirs.image_ids:
         return -1.0  # what float32 can hold overflows: as far as can be
     return min(

@@ -4,8 +4,10 @@ import itertools
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable, Iterable
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 from deltalake import DeltaTable
 
@@ -58,6 +60,29 @@ def killed_after_seconds(work: Callable[..., None], arguments: tuple[object, ...
     process.kill()
     process.join(_SECONDS)
     return process.exitcode == -signal.SIGKILL
+
+
+def killed_when(work: Callable[..., None], arguments: tuple[object, ...], is_due: Callable[[], bool]) -> list[int]:
+    """Run a function in a process that is killed (-9) when something is so.
+
+    Returns:
+        The ids of the processes that it had begun itself by then.
+    """
+    process = _CONTEXT.Process(target=work, args=arguments)
+    process.start()
+    deadline = time.monotonic() + _SECONDS
+    while not is_due():
+        assert process.is_alive(), "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    begun = [
+        int(child)
+        for children in Path(f"/proc/{process.pid}/task").glob("*/children")
+        for child in children.read_text().split()
+    ]
+    process.kill()
+    process.join(_SECONDS)
+    return begun
 
 
 def _through(gate: object, work: Callable[..., None], *arguments: object) -> None:

@@ -2,25 +2,27 @@
 
 import json
 import shutil
+import time
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from homes import content, plants, quadrats, require_alike, versions
-from own_processes import at_once, begin_with, killed_after_append, killed_before_append
+from homes import content, require_alike, versions
+from own_processes import at_once, begin_with, killed_after_append, killed_before_append, killed_when
 from PIL import Image
 from transformers import Dinov2Config, Dinov2Model
 
 from flows import settings
 from flows.boxes import boxes
-from flows.embed import EmbedReport, embed, embed_pending, ensure_embedded
+from flows.embed import EmbedReport, embed, embed_pending
+from flows.embed_shards import Job, OneDevice, embed_shard
 from flows.evaluate import evaluate
-from flows.ingest import ingest_folder
+from flows.ingest import ingest_folder, ingest_table
 from flows.predict import predict
 from flows.train import train
-from lake import embeddings
+from lake import embeddings, tables
 from lake.errors import LakeError
 from modeling import backbones
 from modeling.backbones import EmbeddingSpec
@@ -42,13 +44,13 @@ def photograph(number, size):
     return file.getvalue()
 
 
-def take_in(home, folder, photographs):
-    """Draw photographs into a folder, one species, and take them in as the data set d."""
+def drawn(folder, photographs):
+    """Draw photographs of one species into a folder and return it."""
     for number, (name, size) in enumerate(photographs.items()):
         path = folder / "Poa_annua" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(photograph(number, size))
-    ingest_folder.fn(folder, "d", home=home)
+    return folder
 
 
 def save_backbone(folder, spread=0.2, layers=1, **steps):
@@ -86,7 +88,7 @@ def backbone(tmp_path_factory):
 def stocked(tmp_path_factory):
     """A home with six photographs, one of them small, none of them embedded."""
     home = tmp_path_factory.mktemp("stocked") / "home"
-    take_in(home, home.parent / "photographs", PHOTOGRAPHS)
+    ingest_folder.fn(drawn(home.parent / "photographs", PHOTOGRAPHS), "d", home=home)
     return home
 
 
@@ -112,7 +114,8 @@ def run(home, backbone, *schemes):
 
 
 def run_alone(home, backbone, *schemes):
-    run(home, backbone, *schemes)
+    """Embed in a process of its own, beside which others may embed too."""
+    embed.fn("d", backbone, list(schemes), home=home)
 
 
 def require_account(home: Path, report: EmbedReport):
@@ -244,6 +247,48 @@ def test_the_ledger_says_how_long_decoding_network_and_writing_took(home, backbo
     assert spent["embed"]["bytes"] == sum(row["byte_count"] for row in content(home, "images"))
 
 
+def place_of(home, backbone):
+    """What the shards of a run in float32 are told."""
+    files = backbones.find(backbone)
+    return settings.load(home=home), files, EmbeddingSpec(files.weights_hash, files.preprocessing, "float32")
+
+
+def test_photographs_that_a_stage_does_not_ask_for_are_told_to_wait(home, backbone):
+    place, files, spec = place_of(home, backbone)
+    among = ["Poa_annua/1.png", "Poa_annua/small.png"]
+    report = embed_pending(place, "d", files, spec, ["whole", FINE], "run", among)
+    require_account(home, report)
+    counts = {scheme: (counts.embedded, counts.set_aside, counts.waiting) for scheme, counts in report.schemes.items()}
+    assert counts == {"whole": (2, 0, 4), FINE: (1, 1, 4)}
+
+
+@pytest.mark.timeout(60)
+def test_a_shard_that_breaks_off_lets_the_next_one_have_its_turn(home, backbone):
+    settle(home, dtype="float32", threads=1, batch_size=1)
+    place, files, _ = place_of(home, backbone)
+    (planned_on,) = tables.latest(place.lake, "embeddings")
+    job = Job(place.model_dump(), "d", files, "float32", 6, planned_on, "run")
+
+    def broken(count):
+        raise ConnectionError("the server is away")
+
+    with OneDevice(job, "cpu") as worker:
+        images = embeddings.pending(place.lake, "d", backbones.key_of(specs(home)["float32"]["spec"]), ["whole"])
+        with pytest.raises(ConnectionError) as caught:
+            embed_shard(worker, images, broken)
+        assert embed_shard(worker, images, lambda count: None).embedded == {"whole": 6}
+    assert "server is away" in str(caught.value), "what has failed is still held while the next one is at work"
+
+
+def test_the_command_takes_several_tilings_and_a_round_trip(home, backbone, taxalake):
+    words = ("--tiling", "whole", "--tiling", "grid-2x2", "--jpeg-round-trip", "85-4:2:2", "--json")
+    told = taxalake("embed", "--dataset", "d", "--backbone", backbone, *words)
+    assert told.code == 0, told.err
+    assert {scheme: counts["tiles"] for scheme, counts in told.json["schemes"].items()} == {"whole": 6, "grid-2x2": 24}
+    assert round_trips(home) == {told.json["embedding_key"]: "85-4:2:2"}
+    assert list(taxalake("embed", "--dataset", "d", "--backbone", backbone, "--json").json["schemes"]) == ["whole"]
+
+
 # Boxes
 
 
@@ -340,13 +385,31 @@ def test_an_embedding_that_is_killed_again_and_again_gets_done(home, backbone, u
 
 def test_two_embeddings_of_the_same_photographs_at_once_end_as_one(home, backbone, undisturbed):
     settle(home, dtype="float32", embed_shard_tiles=1)
-    assert at_once(embed_alone, (home, backbone, "whole", FINE), (home, backbone, FINE, "whole")) == [0, 0]
+    assert at_once(run_alone, (home, backbone, "whole", FINE), (home, backbone, FINE, "whole")) == [0, 0]
     require_alike(home, undisturbed, *WRITTEN)
     assert not run(home, backbone, "whole", FINE).committed
 
 
-def embed_alone(home, backbone, *schemes):
-    embed.fn("d", backbone, list(schemes), home=home)
+def test_several_devices_share_the_shards_and_make_the_same_vectors(home, backbone, undisturbed):
+    settle(home, dtype="float32", device="cpu,cpu", embed_shard_tiles=30)
+    run(home, backbone, "whole", FINE)
+    require_alike(home, undisturbed, *WRITTEN)
+    assert versions(home)["embeddings"] == 6
+    (spent,) = [row for row in content(home, "stage_runs") if row["stage"] == "embed"]
+    assert all(spent[f"{part}_seconds"] > 0 for part in ("decode", "forward", "write"))
+
+
+def test_the_processes_of_devices_end_with_the_run_that_was_killed(home, backbone, undisturbed):
+    settle(home, dtype="float32", device="cpu,cpu", embed_shard_tiles=1)
+    begun = killed_when(run_alone, (home, backbone, "whole", FINE), lambda: versions(home)["embedding_specs"] == 1)
+    assert len(begun) >= 2
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{child}").exists() for child in begun) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [child for child in begun if Path(f"/proc/{child}").exists()]
+    settle(home, dtype="float32")
+    run(home, backbone, "whole", FINE)
+    require_alike(home, undisturbed, *WRITTEN)
 
 
 # Which vectors are trusted
@@ -376,7 +439,6 @@ def test_a_fast_dtype_is_held_against_float32_once_and_the_cosine_kept(home, bac
     (spec,) = content(home, "embedding_specs")
     assert (report.dtype, spec["embedding_key"]) == ("bfloat16", report.embedding_key)
     assert 0.999 <= spec["cosine_to_float32"] < 1
-    weights = Path(backbone) / "model.safetensors"
     again = run(home, backbone, "whole", "grid-2x2")
     assert again.embedding_key == report.embedding_key
     assert content(home, "embedding_specs") == [spec]
@@ -410,3 +472,156 @@ def test_a_fast_dtype_that_moves_vectors_too_far_is_refused_when_asked_for_by_na
             embed.fn("d", coarse, "whole", "bfloat16", home=home)
     assert content(home, "embeddings") == []
     assert len(content(home, "embedding_specs")) == 1
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize(("cosine", "dtype"), [(0.5, "float32"), (0.9999, "bfloat16")])
+def test_what_was_measured_of_a_spec_is_not_measured_again(home, coarse, capsys, cosine, dtype):
+    files = backbones.find(coarse)
+    spec = EmbeddingSpec(files.weights_hash, files.preprocessing, "bfloat16")
+    row = {"embedding_key": spec.key, "backbone": files.name, "weights_hash": files.weights_hash, "dimension": 32}
+    settle(home)
+    lake = settings.load(home=home).lake
+    embeddings.append_spec(lake, row | {"spec": spec.json, "cosine_to_float32": cosine}, "run")
+    assert run(home, coarse, "whole").dtype == dtype
+    assert ("a cosine of only 0.5000" in capsys.readouterr().err) is (dtype == "float32")
+
+
+@pytest.mark.usefixtures("fast")
+def test_a_fast_dtype_that_could_not_be_measured_before_is_measured_when_it_can_be(home, coarse, tmp_path):
+    settle(home)
+    failed = run(home, coarse, "grid-31x1")
+    assert (failed.schemes["grid-31x1"].set_aside, specs(home)["bfloat16"]["cosine_to_float32"]) == (6, None)
+    assert run(home, coarse, "whole").dtype == "float32"
+
+
+# JPEG round trips, and backbones that are not what they were
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, flora, backbone):
+    """A home with a head that has learnt from photographs after a JPEG round trip, and quadrats without vectors."""
+    home = tmp_path_factory.mktemp("trained") / "home"
+    home.mkdir()
+    settle(home, dtype="float32")
+    labelled = ("image", "species_id", "observation", "split", "scientific_name")
+    ingest_table.fn(flora.plants_csv, "plants", *labelled, home=home)
+    ingest_table.fn(flora.quadrats_csv, "quadrats", "image", "species_ids", "quadrat", species_separator="|", home=home)
+    embed.fn("plants", backbone, jpeg_round_trip="85-4:2:2", home=home)
+    train.fn("plants", "flora", home=home)
+    return home
+
+
+@pytest.fixture
+def season(trained, tmp_path):
+    """A home of its own with the head and the quadrats."""
+    return shutil.copytree(trained, tmp_path / "season")
+
+
+def round_trips(home):
+    return {
+        row["embedding_key"]: json.loads(row["spec"])["preprocessing"]["jpeg_round_trip"]
+        for row in content(home, "embedding_specs")
+    }
+
+
+def test_a_jpeg_round_trip_is_another_embedding_key_with_other_vectors(home, backbone):
+    plain = run(home, backbone, "whole").embedding_key
+    kept = embed.fn("d", backbone, "whole", jpeg_round_trip="85-4:2:2", home=home).embedding_key
+    coarser = embed.fn("d", backbone, "whole", jpeg_round_trip="30-4:2:0", home=home).embedding_key
+    assert round_trips(home) == {plain: None, kept: "85-4:2:2", coarser: "30-4:2:0"}
+    vectors = {(row["embedding_key"], row["image_id"]): np.array(row["cls"]) for row in content(home, "embeddings")}
+    for image in {row["image_id"] for row in content(home, "images")}:
+        own = [vectors[key, image] for key in (plain, kept, coarser)]
+        assert min(np.abs(own[0] - own[1]).max(), np.abs(own[1] - own[2]).max()) > 1e-3
+
+
+def test_a_round_trip_that_is_none_is_refused_before_anything_is_written(home, backbone):
+    before = versions(home)
+    with pytest.raises(BackboneError, match="no JPEG round trip '101-4:2:2'"):
+        embed.fn("d", backbone, "whole", jpeg_round_trip="101-4:2:2", home=home)
+    assert versions(home) == before
+
+
+def test_a_head_that_has_learnt_from_a_round_trip_predicts_with_it_without_being_told(season, backbone):
+    told = shutil.copytree(season, season.parent / "told")
+    embed.fn("quadrats", backbone, "grid-2x2", jpeg_round_trip="85-4:2:2", home=told)
+    # What the place says of its own embeddings is not what the head has learnt from.
+    settle(season, dtype="bfloat16", jpeg_round_trip="30-4:2:0")
+    assert predict.fn("quadrats", "flora", "grid-2x2", home=season).images_predicted == 3
+    require_alike(season, told, "embedding_specs", "embeddings")
+
+
+def altered(backbone, folder, **steps):
+    """Copy a backbone whose image processor does something else."""
+    shutil.copytree(backbone, folder)
+    file = folder / "preprocessor_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | steps))
+    return str(folder)
+
+
+def key_of(folder, round_trip="85-4:2:2"):
+    files = backbones.with_round_trip(backbones.find(folder), round_trip)
+    return EmbeddingSpec(files.weights_hash, files.preprocessing, "float32").key
+
+
+MEAN = r"they differ in mean \(\[0\.4, 0\.4, 0\.4\], not \[0\.5, 0\.5, 0\.5\]\)"
+
+
+def test_prediction_refuses_a_backbone_that_sees_photographs_otherwise(season, backbone, tmp_path):
+    other = altered(backbone, tmp_path / "other", image_mean=[0.4, 0.4, 0.4])
+    before = versions(season)
+    needed = f"{other} makes embeddings {key_of(other)}, and {key_of(backbone)} are needed.*{MEAN}"
+    for stage in (predict, evaluate):
+        with pytest.raises(BackboneError, match=needed):
+            stage.fn("quadrats", "flora", "grid-2x2", backbone=other, home=season)
+    assert versions(season) == before
+
+
+@pytest.mark.parametrize("new_photographs", [0, 1])
+def test_training_refuses_a_backbone_that_sees_photographs_otherwise(season, backbone, tmp_path, new_photographs):
+    other = altered(backbone, tmp_path / "other", image_mean=[0.4, 0.4, 0.4])
+    if new_photographs:
+        ingest_folder.fn(drawn(tmp_path / "new", {"new.png": (40, 40)}), "plants", home=season)
+    needed = f"{other} makes embeddings {key_of(other)}, and {key_of(backbone)} are needed.*{MEAN}"
+    with pytest.raises(BackboneError, match=needed):
+        train.fn("plants", "flora", other, home=season)
+
+
+def test_other_weights_are_named_as_what_differs(season, tmp_path):
+    other = save_backbone(tmp_path / "other", spread=0.1)
+    with pytest.raises(BackboneError, match=f"{key_of(other)}, and .* they differ in the weights"):
+        predict.fn("quadrats", "flora", "grid-2x2", backbone=other, home=season)
+
+
+def test_of_the_vectors_of_the_same_weights_training_takes_those_that_the_backbone_makes(season, backbone, tmp_path):
+    other = altered(backbone, tmp_path / "other", image_mean=[0.4, 0.4, 0.4])
+    embed.fn("plants", other, home=season)
+    assert train.fn("plants", "flora", other, home=season).embedding_key == key_of(other, None)
+    assert train.fn("plants", "flora", backbone, home=season).embedding_key == key_of(backbone)
+
+
+def test_quadrats_are_answered_and_scored_at_their_boxes(season):
+    first, second, _ = sorted(
+        row["image_name"] for row in content(season, "image_records") if row["dataset"] == "quadrats"
+    )
+    csv = season.parent / "boxes.csv"
+    csv.write_text(
+        f"image_name,x0,y0,x1,y1\n{first},0,0,64,64\n{first},64,0,128,64\n{second},0,0,64,64\n{second},9,9,70,70\n"
+    )
+    boxes.fn(csv, "quadrats", "sam", season)
+    report = predict.fn("quadrats", "flora", "boxes-sam", home=season)
+    assert (report.images_predicted, report.observations) == (2, 3)
+    tiles = {(row["image_id"], row["tile_index"]) for row in content(season, "tile_predictions")}
+    assert tiles == {(row["image_id"], row["tile_index"]) for row in content(season, "boxes")}
+    scores = evaluate.fn("quadrats", "flora", "boxes-sam", home=season)
+    assert (scores.decision_id, scores.observations) == (report.decision_id, 3)
+    assert not predict.fn("quadrats", "flora", "boxes-sam", home=season).committed
+
+
+@pytest.mark.parametrize("stage", [predict, evaluate], ids=["predict", "evaluate"])
+def test_no_stage_answers_at_boxes_that_are_not_there(season, stage):
+    before = versions(season)
+    with pytest.raises(LakeError, match=r"no image of 'quadrats' has boxes under 'boxes-sam'; there are: none"):
+        stage.fn("quadrats", "flora", "boxes-sam", home=season)
+    assert versions(season) == before

@@ -13,7 +13,16 @@ from typing import Any
 
 import httpx
 import pytest
-from homes import REPOSITORY, content
+from homes import REPOSITORY, content, versions
+from prefect import flow
+from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+
+from flows.embed import embed
+from flows.embed_shards import GPU_SLOTS, _slots
+from flows.ingest import ingest_folder
+from flows.orchestration import run_recorded
+from lake import tables
+from lake.tables import Lake
 
 PREFECT = [str(Path(sys.executable).parent / "prefect"), "--no-prompt"]
 SCHEDULED = {"ingest-folder", "ingest-table", "embed", "predict", "evaluate", "retrain"}
@@ -187,3 +196,48 @@ def test_the_command_line_is_recorded_where_a_server_is_configured(station, flor
     names = {flow["id"]: flow["name"] for flow in station.post("flows/filter")}
     runs = [run for run in station.post("flow_runs/filter") if names[run["flow_id"]] == "ingest-folder"]
     assert any(run["parameters"].get("dataset") == "again" and run["state_name"] == "Completed" for run in runs)
+
+
+@pytest.fixture
+def recorded(station):
+    """Flow runs of this process are runs at the station; their logs are not, which would outlive it."""
+    with temporary_settings({PREFECT_API_URL: station.api, PREFECT_LOGGING_TO_API_ENABLED: False}):
+        yield
+
+
+@pytest.mark.usefixtures("recorded")
+def test_the_shards_of_an_embedding_are_task_runs(station, flora, backbone, tmp_path):
+    home = tmp_path / "home"
+    ingest_folder.fn(flora.folder / "plants", "plants", home=home)
+    (home / "taxalake.toml").write_text("embed_shard_tiles = 100\n")
+    report = run_recorded(embed, "plants", backbone, ["whole", "grid-2x2"], home=home)
+    assert {counts.embedded for counts in report.schemes.values()} == {60}
+    stages = tables.open_table(Lake(str(home / "lake")), "stage_runs").to_pyarrow_table().to_pylist()
+    (run_id,) = [row["flow_run_id"] for row in stages if row["stage"] == "embed"]
+    runs = station.post("task_runs/filter", flow_runs={"id": {"any_": [run_id]}})
+    assert [(run["name"].rsplit("-", 1)[0], run["state_name"]) for run in runs] == [("embed-shard", "Completed")] * 3
+    assert versions(home)["embeddings"] == 3
+
+
+def test_slots_for_gpus_are_asked_for_by_flow_runs_on_gpus_and_by_no_others(station, recorded):
+    def taken() -> int:
+        return int(httpx.get(f"{station.api}/v2/concurrency_limits/{GPU_SLOTS}", timeout=60).json()["active_slots"])
+
+    @flow
+    def look(*devices: list[str]) -> list[int]:
+        seen = []
+        for some in devices:
+            with _slots(some):
+                seen.append(taken())
+        return seen
+
+    @flow
+    def unlimited() -> str:
+        with _slots(["cuda:0"]):
+            return "went on"
+
+    assert unlimited() == "went on"
+    station.post("v2/concurrency_limits/", name=GPU_SLOTS, limit=2)
+    assert look(["cpu"], ["cuda:0"], ["cuda:0", "cuda:1"], ["cpu", "cpu"]) == [0, 1, 2, 0]
+    with _slots(["cuda:0", "cuda:1"]):
+        assert taken() == 0, "outside of a flow run there is nobody to ask"

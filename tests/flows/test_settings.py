@@ -26,9 +26,13 @@ def test_an_unknown_key_is_named_with_its_neighbour(tmp_path, monkeypatch):
         settings.load(home=tmp_path)
 
 
-def test_a_value_that_makes_no_sense_is_shown(tmp_path):
-    with pytest.raises(SettingsError, match=r"'min_probability' cannot be 50"):
-        settings.load(home=tmp_path, min_probability=50)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("min_probability", 50), ("batch_size", 0), ("embed_shard_tiles", 0), ("compile", "sometimes")],
+)
+def test_a_value_that_makes_no_sense_is_shown(tmp_path, name, value):
+    with pytest.raises(SettingsError, match=rf"'{name}' cannot be {value!r}"):
+        settings.load(home=tmp_path, **{name: value})
 
 
 def test_the_home_is_found_in_the_environment(tmp_path, monkeypatch):

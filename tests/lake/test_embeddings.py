@@ -141,20 +141,34 @@ def test_no_photographs_have_no_bytes(lake):
     assert list(embeddings.read_bytes(lake, images, [])) == []
 
 
-def test_photographs_are_read_no_further_ahead_than_the_next_ones(lake, monkeypatch):
+def test_photographs_are_read_no_further_ahead_than_the_next_ones(stocked, monkeypatch):
     monkeypatch.setattr(embeddings, "_READ_BYTES", 1)
-    contents = [(identity(content), content) for content in CONTENTS]
-    uris = [blobs.put(lake, image_id, content) for image_id, content in contents]
-    rows = [(image_id, None, uri) for (image_id, _), uri in zip(contents, uris, strict=True)]
+    (images,) = tables.latest(stocked, "images")
+    asked = []
+
+    def wanted():
+        for image in waiting(stocked):
+            asked.append(image)
+            yield image
+
+    pieces = embeddings.read_pieces(stocked, images, wanted())
+    assert len(next(pieces)) == 1
+    # The first is here, the second is being read, and at the third it was seen that the second is whole.
+    assert len(asked) == 3
+    assert len(list(pieces)) == 3
+
+
+def test_a_photograph_whose_file_is_gone_is_an_error_that_names_it(lake, monkeypatch):
+    monkeypatch.setattr(embeddings, "_READ_BYTES", 1)
+    ids = [identity(content) for content in CONTENTS]
+    uris = [blobs.put(lake, image_id, content) for image_id, content in zip(ids, CONTENTS, strict=True)]
+    rows = [(image_id, None, uri) for image_id, uri in zip(ids, uris, strict=True)]
     tables.append(lake, "images", filled("images", "image_id bytes blob_uri", *rows))
     (images,) = tables.latest(lake, "images")
-    wanted = [PendingImage(image_id, "", len(content), day(1)) for image_id, content in contents]
-    pieces = embeddings.read_pieces(lake, images, wanted)
-    assert next(pieces) == [(wanted[0], CONTENTS[0])]
-    # Whoever had read it before would not miss it.
-    (Path(lake.root) / uris[2]).unlink()
-    assert next(pieces) == [(wanted[1], CONTENTS[1])]
-    with pytest.raises(LakeError, match=contents[2][0]):
+    (Path(lake.root) / uris[1]).unlink()
+    pieces = embeddings.read_pieces(lake, images, [PendingImage(image_id, "", 9, day(1)) for image_id in ids])
+    assert next(pieces) == [(PendingImage(ids[0], "", 9, day(1)), CONTENTS[0])]
+    with pytest.raises(LakeError, match=ids[1]):
         next(pieces)
 
 

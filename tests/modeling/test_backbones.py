@@ -395,9 +395,9 @@ def test_an_unknown_dtype_is_refused():
         resolve_dtype("float16")
 
 
-def test_a_device_that_is_asked_for_is_taken():
+def test_devices_that_are_asked_for_are_taken():
     assert resolve_devices("cpu") == ["cpu"]
-    assert resolve_devices("cuda:1") == ["cuda:1"]
+    assert resolve_devices("cuda:1, cuda:0") == ["cuda:1", "cuda:0"]
 
 
 def test_without_being_asked_every_gpu_is_taken_or_the_cpu():

@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from modeling.backbones import Backbone, save_untrained
+from modeling.backbones import Backbone, EmbeddingSpec, Launched, save_untrained
 from modeling.errors import BackboneError, EmbeddingMismatchError, ModelingError, TilingError
 from modeling.heads import TrainedHead
+from modeling.preprocess import Pixels
 from modeling.serving import COLUMNS, backbone_of, identify, photographs_of, rank
+from modeling.tiling import parse
 
 RED, GREEN, BLUE = plain("red"), plain("lime"), plain("blue")  # the head calls them 11, 22 and 33
 
@@ -75,6 +77,33 @@ def test_each_tile_is_named_where_it_lies(head: TrainedHead, backbone: Backbone)
     ]
 
 
+@pytest.mark.parametrize("tiling", ["pyramid-84-2..1", "window-60-s40-b5", "grid-3x2"])
+def test_a_photograph_can_be_cut_in_any_way(head: TrainedHead, backbone: Backbone, tiling: str):
+    answer = identify(head, backbone, [plain("lime", width=200, height=120)], tiling, top_k=1)
+    places = [(tile.index, tile.x0, tile.y0, tile.x1, tile.y1) for tile in parse(tiling).tiles(200, 120)]
+    assert list(answer[["tile_index", "x0", "y0", "x1", "y1"]].itertuples(index=False, name=None)) == places
+    assert set(answer["species_id"]) == {"22"}
+
+
+def test_a_photograph_that_cannot_be_cut_so_is_one_row_with_an_error(head: TrainedHead, backbone: Backbone):
+    answer = identify(head, backbone, [plain("red", width=3), RED], "grid-1x4", top_k=1)
+    assert answer["image"].tolist() == [0, 1, 1, 1, 1]
+    assert answer["error"][0] == "cannot cut a 3x84 px image into 1 rows x 4 cols: a tile would be empty"
+
+
+def test_a_single_photograph_takes_a_single_pass(head: TrainedHead, backbone: Backbone):
+    """Whoever names one photograph does not wait until the best size of a batch is found."""
+    passes: list[int] = []
+
+    class Watched(Backbone):
+        def launch(self, pixels: Pixels) -> Launched:
+            passes.append(len(pixels))
+            return super().launch(pixels)
+
+    identify(head, Watched(backbone.files, "float32", "cpu"), [RED])
+    assert passes == [1]
+
+
 def test_a_tile_has_one_row_for_each_of_its_best_species(head: TrainedHead, backbone: Backbone):
     answer = identify(head, backbone, [RED], top_k=2)
     assert answer["rank"].tolist() == [1, 2]
@@ -130,6 +159,14 @@ def test_a_backbone_in_another_dtype_than_in_training_is_refused(head: TrainedHe
 
 def test_the_backbone_of_a_head_is_found_where_it_was_in_training(head: TrainedHead):
     assert backbone_of(head).spec.key == head.embedding_key
+
+
+def test_the_backbone_of_a_head_does_as_in_training(head: TrainedHead, backbone: Backbone):
+    steps = replace(backbone.files.preprocessing, reducing_gap=None, jpeg_round_trip="85-4:2:2")
+    spec = EmbeddingSpec(backbone.files.weights_hash, steps, "bfloat16")
+    found = backbone_of(replace(head, embedding_key=spec.key, embedding_spec=spec.json), device="cpu")
+    assert found.spec == spec
+    assert found.files.preprocessing == steps
 
 
 def test_a_backbone_that_has_moved_is_asked_for_by_its_old_name(
