@@ -9,13 +9,13 @@ from prefect import flow
 from pydantic import BaseModel
 
 from flows import settings
-from flows.embed_shards import Shard, embed_all, encoded, record_spec
+from flows.embed_shards import Shard, embed_all, gpu_slot, record_spec
 from flows.orchestration import Clock, flow_run_id, say, told
 from lake import boxes, embeddings, ledger, tables
 from lake.embeddings import PendingImage
 from modeling import backbones
 from modeling.backbones import Backbone, BackboneFiles, EmbeddingSpec
-from modeling.embedding import cosine_to_float32
+from modeling.embedding import EncodedImage, cosine_to_float32
 from modeling.errors import BackboneError
 from modeling.tiling import Boxes, parse
 
@@ -130,6 +130,11 @@ def ensure_embedded(
     if not pending or (among is not None and not embeddings.of_observations(lake, dataset, pending, among)):
         return
     files, spec = backbones.as_recorded(backbones.find(backbone), recorded_spec, backbone)
+    if spec.dtype != "float32" and embeddings.recorded_spec(lake, key) is None:
+        # Of a model that was not trained here.
+        cosine = _measured(place, files, spec, pending, run_id)
+        if cosine is not None and cosine < LEAST_COSINE:
+            raise BackboneError(f"{_too_far(files, spec, cosine)}; the model has to be made anew with --dtype float32")
     for line in embed_pending(place, dataset, files, spec, [place.tiling], run_id, among).lines():
         say(line)
 
@@ -217,21 +222,34 @@ def _trusted_spec(
     recorded = embeddings.recorded_spec(place.lake, spec.key)
     cosine = None if recorded is None else recorded["cosine_to_float32"]
     if cosine is None and (pending := embeddings.pending(place.lake, dataset, spec.key, scheme_ids)):
-        cosine = _measured(place, files, spec, pending[:: max(1, len(pending) // _SAMPLE)][:_SAMPLE], run_id)
+        cosine = _measured(place, files, spec, pending, run_id)
     if cosine is None or cosine >= LEAST_COSINE:
         return spec
-    words = f"vectors of {files.name} in {spec.dtype} have a cosine of only {cosine:.4f} to those in float32"
     if place.dtype != "auto":
-        raise BackboneError(f"{words}; {LEAST_COSINE} is asked for. Say --dtype float32 or auto.")
-    say(f"{words}: computing in float32")
+        raise BackboneError(f"{_too_far(files, spec, cosine)}; say --dtype float32 or auto")
+    say(f"{_too_far(files, spec, cosine)}: computing in float32")
     return replace(spec, dtype="float32")
 
 
+def _too_far(files: BackboneFiles, spec: EmbeddingSpec, cosine: float) -> str:
+    return (
+        f"vectors of {files.name} in {spec.dtype} have a cosine of only {cosine:.4f} to those in float32, and "
+        f"{LEAST_COSINE} is asked for"
+    )
+
+
 def _measured(
-    place: settings.Settings, files: BackboneFiles, spec: EmbeddingSpec, sample: list[PendingImage], run_id: str
+    place: settings.Settings, files: BackboneFiles, spec: EmbeddingSpec, pending: Sequence[PendingImage], run_id: str
 ) -> float | None:
-    """Hold a fast dtype against float32 on some photographs, and keep the cosine."""
-    backbone = Backbone(files, spec.dtype, place.device)
-    cosine = cosine_to_float32(backbone, list(encoded(place.lake, sample)))
+    """Hold a fast dtype against float32 on some photographs as wholes, and keep the cosine."""
+    sample = pending[:: max(1, len(pending) // _SAMPLE)][:_SAMPLE]
+    (images,) = tables.latest(place.lake, "images")
+    encoded = [
+        EncodedImage(image.image_id, content) for image, content in embeddings.read_bytes(place.lake, images, sample)
+    ]
+    with gpu_slot(backbones.resolve_devices(place.device)):
+        backbone = Backbone(files, spec.dtype, place.device)
+        cosine = cosine_to_float32(backbone, encoded)
+        backbone.release_memory()
     record_spec(place.lake, backbone, cosine, run_id)
     return cosine

@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass, field
 from multiprocessing import connection
@@ -25,13 +26,13 @@ from lake.embeddings import PendingImage, VectorWriter
 from lake.tables import Lake, Snapshot
 from modeling.backbones import Backbone, BackboneFiles
 from modeling.embedding import EmbeddedTiles, EncodedImage, Engine, Seconds, joined
-from modeling.errors import BackboneError
-from modeling.tiling import Boxes, parse
+from modeling.errors import BackboneError, TilingError
+from modeling.tiling import Boxes, Scheme, parse
 
 GPU_SLOTS = "taxalake-gpu"  # a global concurrency limit of Prefect, where there is one of this name
 _SHARD_SECONDS = 60  # of the network, about: what a kill can cost
 _SHARD_TILES = (256, 8192)
-_USUAL_TILES = 16  # of a scheme whose tiles are not known before the image is
+_USUAL_TILES = 16  # of an image that is cut at boxes
 _COMPILING_PAYS_SECONDS = 900  # of the network: compiling takes a minute or two and saves a sixth
 
 
@@ -87,21 +88,23 @@ def embed_all(
         planned_on: The snapshot of ``embeddings`` in which they were found pending.
         run_id: The flow run that writes.
     """
-    tiles_of = {
-        scheme_id: parse(scheme_id).tile_count or _USUAL_TILES for image in pending for scheme_id in image.scheme_ids
-    }
-    tiles = sum(tiles_of[scheme_id] for image in pending for scheme_id in image.scheme_ids)
+    schemes = {scheme_id: parse(scheme_id) for image in pending for scheme_id in image.scheme_ids}
+
+    def tiles_of(image: PendingImage) -> int:
+        return sum(_tile_count(schemes[scheme_id], image) for scheme_id in image.scheme_ids)
+
+    tiles = sum(map(tiles_of, pending))
     threads = max(1, place.threads // len(devices))
     settings = place.model_dump() | {"threads": threads}
     job = Job(settings, dataset, files, dtype, tiles // len(devices), planned_on, run_id)
     done = Shard()
     with ExitStack() as stack:
-        stack.enter_context(_slots(devices))
+        stack.enter_context(gpu_slot(devices))
         # Before the bar: loading and compiling may have something to say.
         several = len(devices) > 1
         worker: Worker = SeveralDevices(job, devices) if several else OneDevice(job, devices[0])
         stack.enter_context(worker)
-        title = f"embed {dataset} at {', '.join(tiles_of)}"
+        title = f"embed {dataset} at {', '.join(schemes)}"
         advance = stack.enter_context(progress(title, len(pending), "images"))
         size = place.embed_shard_tiles or worker.shard_tiles
         calls = ((worker, images, advance) for images in embeddings.shards(pending, size, tiles_of))
@@ -169,6 +172,14 @@ class OneDevice:
         # In float32 the compiled network is no faster.
         if place.compile == "never" or (place.compile == "auto" and backbone.spec.dtype == "float32"):
             return
+        if backbone.device.type == "cpu" and place.threads > 1:
+            # A compiled network holds on to the interpreter: threads would run it one after another.
+            if place.compile == "auto":
+                return
+            raise BackboneError(
+                f"on a CPU a compiled network needs a process for each core: say "
+                f"TAXALAKE_DEVICE={','.join(['cpu'] * place.threads)}, or TAXALAKE_COMPILE=never"
+            )
         package = compiled.package_of(backbone, place.home.resolve() / "compiled", engine.threads_of_a_pass)
         try:
             if not package.is_file():
@@ -205,14 +216,14 @@ class SeveralDevices:
 
     def __init__(self, job: Job, devices: list[str]) -> None:
         self.at_once = len(devices)
-        # Not forked: a process that has used CUDA cannot be.
-        fresh = multiprocessing.get_context("spawn")
-        self._processes = [
-            ProcessPoolExecutor(1, fresh, initializer=_begin, initargs=(job, device)) for device in devices
-        ]
-        self._free: SimpleQueue[ProcessPoolExecutor] = SimpleQueue()
-        for process in self._processes:
-            self._free.put(process)
+        self._job = job
+        self._processes: dict[str, ProcessPoolExecutor] = {}
+        self._free: SimpleQueue[str] = SimpleQueue()
+        for device in devices:
+            # A device that is named twice has two processes.
+            name = f"{device} {len(self._processes)}"
+            self._processes[name] = _process()
+            self._free.put(name)
 
     def __enter__(self) -> Self:
         return self
@@ -220,28 +231,47 @@ class SeveralDevices:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for process in self._processes:
+        for process in self._processes.values():
             process.shutdown(cancel_futures=True)
 
     def embed(self, images: list[PendingImage], on_image: Callable[[int], None]) -> Shard:
         """Have one shard embedded and committed."""
-        process = self._free.get()
+        name = self._free.get()
+        device = name.split()[0]
         try:
-            shard = process.submit(_embed_here, images).result()
+            shard = self._processes[name].submit(_embed_here, self._job, device, images).result()
+        except BrokenProcessPool as error:
+            self._processes[name] = _process()
+            raise BackboneError(f"the process of {device} has died; what it had committed stays") from error
         finally:
-            self._free.put(process)
+            self._free.put(name)
         on_image(len(images))
         return shard
 
 
 Worker = OneDevice | SeveralDevices
-_here: OneDevice  # of a process that belongs to one device
+_here: OneDevice | None = None  # of a process that belongs to one device
 
 
-def _begin(job: Job, device: str) -> None:
+def _process() -> ProcessPoolExecutor:
+    # Not forked: a process that has used CUDA cannot be.
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_watch_parent)
+
+
+def _embed_here(job: Job, device: str, images: list[PendingImage]) -> Shard:
     global _here
+    if _here is None:
+        if device.startswith("cuda"):
+            import torch
+
+            # Pinned memory and streams are those of the current device.
+            torch.cuda.set_device(device)
+        _here = OneDevice(job, device)
+    return _here.embed(images, lambda _: None)
+
+
+def _watch_parent() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _here = OneDevice(job, device)
 
 
 def _end_with_parent() -> None:
@@ -250,10 +280,6 @@ def _end_with_parent() -> None:
     if parent is not None:
         connection.wait([parent.sentinel])
         os._exit(1)
-
-
-def _embed_here(images: list[PendingImage]) -> Shard:
-    return _here.embed(images, lambda _: None)
 
 
 def encoded(lake: Lake, images: list[PendingImage]) -> Iterator[EncodedImage]:
@@ -281,7 +307,16 @@ def _counted(parts: Generator[EmbeddedTiles, None, None], on_image: Callable[[in
             yield part
 
 
-def _slots(devices: list[str]) -> AbstractContextManager[object]:
-    """Wait for a slot for each GPU, all at once, where somebody has set a limit to them in Prefect."""
-    gpus = sum(device.startswith("cuda") for device in devices)
-    return concurrency(GPU_SLOTS, occupy=gpus) if gpus and in_flow_run() else nullcontext()
+def _tile_count(scheme: Scheme, image: PendingImage) -> int:
+    """Return how many tiles an image has; where boxes cut it, a usual number."""
+    if scheme.tile_count is not None:
+        return scheme.tile_count
+    try:
+        return len(scheme.tiles(image.width_px, image.height_px))
+    except TilingError:
+        return _USUAL_TILES
+
+
+def gpu_slot(devices: list[str]) -> AbstractContextManager[object]:
+    """Wait for a slot of those that Prefect gives out for work on GPUs, where somebody has set a limit to them."""
+    return concurrency(GPU_SLOTS) if in_flow_run() and devices[0].startswith("cuda") else nullcontext()

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,6 +32,8 @@ class PendingImage:
     image_name: str
     byte_count: int
     ingested_at: datetime
+    width_px: int = 0  # upright
+    height_px: int = 0
     scheme_ids: tuple[str, ...] = ()
 
 
@@ -100,18 +102,20 @@ def of_observations(
     return [image for image in images if image.image_id in members]
 
 
-def shards(images: Sequence[PendingImage], most_tiles: int, tiles_of: Mapping[str, int]) -> list[list[PendingImage]]:
+def shards(
+    images: Sequence[PendingImage], most_tiles: int, tiles_of: Callable[[PendingImage], int]
+) -> list[list[PendingImage]]:
     """Cut pending work into lists, in its order, each with about as many tiles as are committed together.
 
     Args:
         images: What is pending.
         most_tiles: After which a list ends; a list has one image at least.
-        tiles_of: About how many tiles an image has under each scheme.
+        tiles_of: About how many tiles an image has under the schemes that it waits for.
     """
     cut: list[list[PendingImage]] = []
     weight = 0
     for image in images:
-        tiles = sum(tiles_of[scheme_id] for scheme_id in image.scheme_ids)
+        tiles = tiles_of(image)
         if not cut or weight + tiles > most_tiles:
             cut.append([])
             weight = 0

@@ -91,15 +91,21 @@ def load(backbone: Backbone, package: Path) -> "Callable[[Tensor], tuple[Tensor,
     from torch.nn.functional import cosine_similarity
 
     try:
-        program = torch._inductor.aoti_load_package(str(package))
+        # -1 would be the current device, which another thread may have chosen.
+        number = (backbone.device.index or 0) if backbone.device.type == "cuda" else -1
+        program = torch._inductor.aoti_load_package(str(package), device_index=number)
     except Exception as error:
         raise BackboneError(f"{package} cannot be loaded: {error}") from error
 
     def run(pixels: "Tensor") -> "tuple[Tensor, ...]":
-        if len(pixels) > 1:
-            return tuple(program(pixels))
         # It was compiled for two tiles and more.
-        return tuple(vectors[:1] for vectors in program(pixels.expand(2, -1, -1, -1).contiguous()))
+        asked = pixels if len(pixels) > 1 else pixels.expand(2, -1, -1, -1).contiguous()
+        try:
+            return tuple(vectors[: len(pixels)] for vectors in program(asked))
+        except RuntimeError:
+            # A package says of every error that a call has failed; the network itself says which, such as that there is
+            # no memory for so many tiles.
+            return tuple(backbone.network(pixels))
 
     height, width = backbone.files.preprocessing.size
     with torch.inference_mode():

@@ -37,6 +37,8 @@ _GPU_BATCHES = (16, 32, 64, 128, 256, 512, 1024)
 _GAIN = 1.03  # images/s by which a larger batch has to be faster
 _LONG_BATCH_SECONDS = 1.0  # a network this slow gains nothing from larger batches
 _TILES_AT_ONCE = 512  # handed out together
+_TILES_AHEAD = 512  # cut before the network has room for them
+_USUAL_TILES = 64  # of a scheme whose tiles are not known before the photograph is decoded
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,7 @@ class Engine:
         return self._rate * (self._threads if self._per_core else 1)
 
     def _on_each_core(self, images: Iterable[EncodedImage]) -> Generator[EmbeddedTiles, None, None]:
-        yield from self._ahead(self._embed_chunk, self._chunks(images), 2 * self._threads)
+        yield from self._ahead(self._embed_chunk, self._chunks(images), 2 * self._threads, lambda _: 0)
         # So that no photographs give a part, too.
         yield _gathered([], self.backbone.lengths)
 
@@ -226,7 +228,7 @@ class Engine:
         tiles = 0
         for image in images:
             chunk.append(image)
-            tiles += sum(scheme.tile_count or 1 for scheme in image.schemes)
+            tiles += _tile_count(image)
             if tiles >= self.batch_size:
                 yield chunk
                 chunk, tiles = [], 0
@@ -272,12 +274,15 @@ class Engine:
                 self._land(*flying.popleft())
             self._spent(forward=time.perf_counter() - began)
 
-        for fillings in self._ahead(self._fillings, images, 4 * self._threads):
+        for fillings in self._ahead(self._fillings, images, 4 * self._threads, _tile_count):
             begun += fillings
             waiting += [tile for filling in fillings for tile in filling.tiles]
             fly(self.batch_size, 1)
             if sum(len(filling.tiles) or 1 for filling in begun) >= _TILES_AT_ONCE + 2 * self.batch_size:
                 done = list(takewhile(lambda filling: not filling.missing, begun))
+                # Whole photographs: the other schemes of the last one may still be on their way.
+                while done and len(done) < len(begun) and done[-1].image_id == begun[len(done)].image_id:
+                    done.pop()
                 for _ in done:
                     begun.popleft()
                 yield _gathered(done, self.backbone.lengths)
@@ -325,15 +330,26 @@ class Engine:
                 filling.take(at, {pooling: matrix[row] for pooling, matrix in vectors.items()})
 
     def _ahead(
-        self, work: Callable[[Item], Done], items: Iterable[Item], most_ahead: int
+        self,
+        work: Callable[[Item], Done],
+        items: Iterable[Item],
+        most_ahead: int,
+        tiles_of: Callable[[Item], int],
     ) -> Generator[Done, None, None]:
-        """Work on items in the threads and yield what comes of them, in order, at most some items ahead."""
+        """Work on items in the threads and yield what comes of them, in order, at most some items ahead.
+
+        Fewer where they are many tiles, whose pixels wait in memory; but never so few that a thread would wait.
+        """
         running: deque[Future[Done]] = deque()
+        sizes: deque[int] = deque()
         try:
             with self._turn:
                 for item in items:
                     running.append(self._pool.submit(work, item))
-                    if len(running) > most_ahead:
+                    sizes.append(tiles_of(item))
+                    most = most_ahead if sum(sizes) <= _TILES_AHEAD else self._threads
+                    while len(running) > most:
+                        sizes.popleft()
                         yield running.popleft().result()
             while running:
                 yield running.popleft().result()
@@ -432,6 +448,11 @@ def _cosines(one: Matrix, other: Matrix) -> NDArray[np.float64]:
     return np.where(lengths > 0, (one * other).sum(axis=1) / np.where(lengths > 0, lengths, 1), 1.0)
 
 
+def _tile_count(image: EncodedImage) -> int:
+    """Return how many tiles a photograph has, about."""
+    return sum(scheme.tile_count or _USUAL_TILES for scheme in image.schemes)
+
+
 def _seconds(backbone: Backbone, pixels: Pixels) -> float:
     """Return the time of one forward pass; on a GPU of the second one, as the first one chooses its kernels."""
     if backbone.device.type == "cuda":
@@ -451,5 +472,5 @@ def _is_for_want_of_memory(error: BaseException) -> bool:
 def _lists(matrix: Matrix) -> pa.Array:
     """Return (N, D) as N lists, without a copy for each row."""
     rows, length = matrix.shape
-    offsets = pa.array(np.arange(rows + 1, dtype=np.int32) * length)
+    offsets = pa.array(np.arange(rows + 1) * length, pa.int32())  # refused where they do not fit
     return pa.ListArray.from_arrays(offsets, pa.array(matrix.ravel(), pa.float32()))

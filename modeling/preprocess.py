@@ -72,6 +72,7 @@ _SIDEWAYS = frozenset(_TURNS[orientation] for orientation in (5, 6, 7, 8))
 _PROGRAMS = frozenset({"EPS"})  # Pillow would have Ghostscript run what the file says
 _REDUCIBLE = frozenset({"JPEG", "MPO"})
 _REDUCTIONS = (8, 4, 2, 1)
+_LONG_STRIP = 64  # times the crop: photographs are never so long, boxes may be
 _ROUND_TRIP = re.compile(r"(\d{1,3})-(4:4:4|4:2:2|4:2:0)")
 
 
@@ -275,6 +276,7 @@ def prepare(
     elif steps.resize is not None:
         # From the box at once: interpolation at its edge looks at the pixels beyond, as in the whole photograph.
         target = _target((tile.x1 - tile.x0, tile.y1 - tile.y0), steps.resize)
+        target, box = _middle(target, box, steps.crop)
         seen = image.resize(target, _filter(steps), box, steps.reducing_gap)
     elif box != (0, 0, *image.size):
         seen = image.crop((tile.x0, tile.y0, tile.x1, tile.y1))
@@ -284,6 +286,35 @@ def prepare(
         # Where the image is the smaller one, Pillow fills with black, as the processors do.
         seen = seen.crop((left, top, left + width, top + height))
     return np.asarray(seen if steps.jpeg_round_trip is None else _round_trip(seen, steps.jpeg_round_trip))
+
+
+def _middle(
+    target: tuple[int, int], box: tuple[float, float, float, float], crop: tuple[int, int] | None
+) -> tuple[tuple[int, int], tuple[float, float, float, float]]:
+    """Return the part of a long strip to scale, and to what: its ends would be scaled to be cropped, and fill memory.
+
+    Args:
+        target: (width, height) in px to which the whole box would be scaled.
+        box: x0, y0, x1, y1 in the image.
+        crop: (height, width) in px that is kept of the middle.
+    """
+    if crop is None:
+        return target, box
+    (x0, x1, width), (y0, y1, height) = (
+        _middle_span(*span) for span in zip(box[:2], box[2:], target, reversed(crop), strict=True)
+    )
+    return (width, height), (x0, y0, x1, y1)
+
+
+def _middle_span(start: float, end: float, length: int, kept: int) -> tuple[float, float, int]:
+    """Return where the middle of one side begins and ends in the image, and to how many px it is scaled."""
+    most = _LONG_STRIP * kept
+    if length <= most:
+        return start, end, length
+    # By whole pixels of what it is scaled to: the crop then takes the very pixels that it would take of the whole.
+    skipped = (length - kept) // 2 - (most - kept) // 2
+    step = (end - start) / length
+    return start + skipped * step, start + (skipped + most) * step, most
 
 
 def _filter(steps: Preprocessing) -> Image.Resampling:

@@ -204,7 +204,17 @@ class TimmCheckpoint:
                 for name, shape in expected.items()
                 if name in self.tensors and tuple(self.tensors[name].shape) != shape
             ],
-            "not finite": [name for name, tensor in self.tensors.items() if not tensor.isfinite().all()],
+            # First of all: a view that is larger than what the file holds would fill memory.
+            "larger than what is stored": (
+                vast := [
+                    name
+                    for name, tensor in self.tensors.items()
+                    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes()
+                ]
+            ),
+            "not finite": [
+                name for name, tensor in self.tensors.items() if name not in vast and not tensor.isfinite().all()
+            ],
         }
         if any(wrong.values()):
             raise CheckpointError(

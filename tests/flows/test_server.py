@@ -18,7 +18,7 @@ from prefect import flow
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
 from flows.embed import embed
-from flows.embed_shards import GPU_SLOTS, _slots
+from flows.embed_shards import GPU_SLOTS, gpu_slot
 from flows.ingest import ingest_folder
 from flows.orchestration import run_recorded
 from lake import tables
@@ -227,17 +227,17 @@ def test_slots_for_gpus_are_asked_for_by_flow_runs_on_gpus_and_by_no_others(stat
     def look(*devices: list[str]) -> list[int]:
         seen = []
         for some in devices:
-            with _slots(some):
+            with gpu_slot(some):
                 seen.append(taken())
         return seen
 
     @flow
     def unlimited() -> str:
-        with _slots(["cuda:0"]):
+        with gpu_slot(["cuda:0"]):
             return "went on"
 
     assert unlimited() == "went on"
     station.post("v2/concurrency_limits/", name=GPU_SLOTS, limit=2)
-    assert look(["cpu"], ["cuda:0"], ["cuda:0", "cuda:1"], ["cpu", "cpu"]) == [0, 1, 2, 0]
-    with _slots(["cuda:0", "cuda:1"]):
+    assert look(["cpu"], ["cuda:0"], ["cuda:0", "cuda:1"], ["cpu", "cpu"]) == [0, 1, 1, 0]
+    with gpu_slot(["cuda:0", "cuda:1"]):
         assert taken() == 0, "outside of a flow run there is nobody to ask"

@@ -56,7 +56,7 @@ def writer_of(lake):
 def embed_all(lake, most_tiles=2, scheme_ids=(SCHEME,)):
     """Embed what waits, shard by shard, as the flow does, and return the number of tiles that were new."""
     writer = writer_of(lake)
-    shards = embeddings.shards(waiting(lake, *scheme_ids), most_tiles, dict.fromkeys(scheme_ids, 2))
+    shards = embeddings.shards(waiting(lake, *scheme_ids), most_tiles, lambda image: 2 * len(image.scheme_ids))
     return sum(writer.append(tiles_of(shard)).row_count for shard in shards)
 
 
@@ -75,7 +75,7 @@ def test_all_photographs_wait_at_first_and_none_when_they_are_embedded(stocked):
 def test_a_photograph_waits_once_with_all_the_schemes_that_it_lacks(stocked):
     first, second, *others = waiting(stocked, SCHEME, OTHER)
     assert {image.scheme_ids for image in (first, second, *others)} == {(SCHEME, OTHER)}
-    writer_of(stocked).append(tiles_of([PendingImage(first.image_id, "", 0, day(1), (SCHEME,))]))
+    writer_of(stocked).append(tiles_of([PendingImage(first.image_id, "", 0, day(1), scheme_ids=(SCHEME,))]))
     writer_of(stocked).append(tiles_of([second]))
     lacking = {image.image_id: image.scheme_ids for image in waiting(stocked, SCHEME, OTHER)}
     assert lacking == {first.image_id: (OTHER,), **{image.image_id: (SCHEME, OTHER) for image in others}}
@@ -294,9 +294,12 @@ def test_only_photographs_of_the_observations_that_matter_are_kept(stocked):
 
 def test_a_shard_holds_as_many_tiles_as_are_committed_together():
     images = [
-        PendingImage(f"i{number}", "", 10, day(1), ("whole", "grid-2x2")[: 1 + number % 2]) for number in range(5)
+        PendingImage(f"i{number}", "", 10, day(1), 4, 3, ("whole", "grid-2x2")[: 1 + number % 2]) for number in range(5)
     ]
-    tiles = {"whole": 1, "grid-2x2": 4}  # in turn one tile, and five
+
+    def tiles(image):
+        return 1 if len(image.scheme_ids) == 1 else 5
+
     for most, sizes in ((1, [1, 1, 1, 1, 1]), (6, [2, 2, 1]), (7, [3, 2]), (12, [4, 1]), (13, [5])):
         shards = embeddings.shards(images, most, tiles)
         assert [len(shard) for shard in shards] == sizes

@@ -494,13 +494,13 @@ def test_one_network_gets_full_batches_whatever_a_photograph_is_cut_into(network
 
 @EACH_WAY
 def test_photographs_are_not_read_far_ahead_of_the_vectors(tiny: Backbone, per_core: bool):
-    threads, batch_size, scheme = 2, 32, Grid(8, 8)
+    threads, batch_size, scheme = 2, 64, Grid(8, 8)
     content = encoded(noise(0, 30, 29))
     taken: list[int] = []
     ahead: list[int] = []
 
     def many() -> Iterator[EncodedImage]:
-        for position in range(80):
+        for position in range(40):
             taken.append(position)
             yield EncodedImage(str(position), content, (scheme,))
 
@@ -520,7 +520,7 @@ def test_pixels_do_not_pile_up_while_the_network_is_at_work(tiny: Backbone, per_
     content = encoded(noise(0, 60, 59))
     windows = Window(8, 4)
     one = len(windows.tiles(60, 59)) * 28 * 28 * 3  # bytes of the tiles of one photograph
-    images = [EncodedImage(str(at), content, (windows,)) for at in range(24)]
+    images = [EncodedImage(str(at), content, (windows,)) for at in range(16)]
     with Engine(tiny, threads=1, batch_size=16, per_core=per_core) as engine:
         joined(engine.embed(images[:1]))
         tracemalloc.start()

@@ -484,3 +484,17 @@ def test_a_round_trip_that_is_none_is_refused_with_those_that_are(text: str):
 )
 def test_a_round_trip_has_one_spelling(text: str, kept: str):
     assert require_round_trip(text) == kept
+
+
+def test_of_a_long_strip_only_the_middle_is_scaled_and_comes_out_as_of_the_whole(folder_of: Callable[..., Path]):
+    steps = read_preprocessing(folder_of(BIT))  # 48 px short, a crop of 42
+    strip = decode(encoded(noise(0, 20, 2000)))
+    (tile,) = Grid(1, 1).tiles(*strip.size)
+    whole = strip.resize((48, 4800), Image.Resampling.BICUBIC, reducing_gap=steps.reducing_gap)
+    expected = np.asarray(whole.crop((3, 2379, 45, 2421))).astype(int)
+    scaled: list[tuple[int, int]] = []
+
+    resize = Image.Image.resize
+    strip.resize = lambda size, *rest: scaled.append(size) or resize(strip, size, *rest)  # type: ignore[method-assign]
+    assert np.abs(prepare(strip, tile, steps).astype(int) - expected).max() <= 1
+    assert scaled == [(48, 64 * 42)]

@@ -268,6 +268,7 @@ def changed(**changes: torch.Tensor | None) -> dict[str, torch.Tensor]:
             r"of another shape: blocks.1.mlp.fc2.weight \(16, 16\) instead of \(16, 32\)$",
         ),
         (changed(head__bias=torch.full((5,), torch.nan)), "not finite: head.bias$"),
+        (changed(head__bias=torch.zeros(1).expand(5)), "larger than what is stored: head.bias$"),
         (changed(head__weight=None, head__bias=None), "head.weight missing or of other dimensions; it holds cls_token"),
         ({"conv1.weight": torch.zeros(8, 3, 7, 7)}, "cls_token, pos_embed, .* it holds conv1.weight$"),
         ({f"layer{at}.weight": torch.zeros(1) for at in range(11)}, "layer7.weight and 3 more$"),

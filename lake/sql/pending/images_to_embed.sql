@@ -42,7 +42,9 @@ select
     wanted.image_id,
     wanted.image_name,
     images.byte_count,
-    images.ingested_at
+    images.ingested_at,
+    images.width_px,
+    images.height_px
 from wanted
 inner join images on wanted.image_id = images.image_id
 anti join embedded on wanted.image_id = embedded.image_id

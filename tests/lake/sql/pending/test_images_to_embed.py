@@ -10,7 +10,7 @@ ONE_IMAGE = (("i1", 9, day(1)),)
 def pending(records=ONE_RECORD, images=ONE_IMAGE, embedded=(), issues=(), boxes=(), scheme_id="whole"):
     frames = {
         "image_records": frame("dataset image_name image_id", *records),
-        "images": frame("image_id byte_count ingested_at", *images),
+        "images": frame("image_id byte_count ingested_at width_px height_px", *((*image, 4, 3) for image in images)),
         "boxes": frame("scheme_id image_id", *boxes),
         "embeddings": frame("embedding_key scheme_id image_id", *embedded),
         "ingest_issues": frame("dataset image_name kind", *issues),
@@ -20,7 +20,7 @@ def pending(records=ONE_RECORD, images=ONE_IMAGE, embedded=(), issues=(), boxes=
 
 
 def test_an_image_without_embedding_waits():
-    assert rows(pending()) == [("i1", "a.jpg", 9, day(1))]
+    assert rows(pending()) == [("i1", "a.jpg", 9, day(1), 4, 3)]
 
 
 def test_an_embedded_image_does_not_wait():
