@@ -1,6 +1,7 @@
 """Photographs to vectors: several schemes at once, runs that are killed or race, and which vectors are trusted."""
 
 import json
+import multiprocessing
 import shutil
 import time
 from io import BytesIO
@@ -16,8 +17,8 @@ from transformers import Dinov2Config, Dinov2Model
 
 from flows import settings
 from flows.boxes import boxes
-from flows.embed import EmbedReport, embed, embed_pending
-from flows.embed_shards import Job, OneDevice, embed_shard
+from flows.embed import EmbedReport, embed, embed_pending, ensure_embedded
+from flows.embed_shards import Job, OneDevice, SeveralDevices, embed_shard
 from flows.evaluate import evaluate
 from flows.ingest import ingest_folder, ingest_table
 from flows.predict import predict
@@ -247,10 +248,10 @@ def test_the_ledger_says_how_long_decoding_network_and_writing_took(home, backbo
     assert spent["embed"]["bytes"] == sum(row["byte_count"] for row in content(home, "images"))
 
 
-def place_of(home, backbone):
-    """What the shards of a run in float32 are told."""
+def place_of(home, backbone, dtype="float32"):
+    """The settings of a home, a backbone, and the spec of what both make."""
     files = backbones.find(backbone)
-    return settings.load(home=home), files, EmbeddingSpec(files.weights_hash, files.preprocessing, "float32")
+    return settings.load(home=home), files, EmbeddingSpec(files.weights_hash, files.preprocessing, dtype)
 
 
 def test_photographs_that_a_stage_does_not_ask_for_are_told_to_wait(home, backbone):
@@ -262,18 +263,23 @@ def test_photographs_that_a_stage_does_not_ask_for_are_told_to_wait(home, backbo
     assert counts == {"whole": (2, 0, 4), FINE: (1, 1, 4)}
 
 
+def job_of(home, backbone):
+    """What all shards of a run have in common, and the whole photographs that wait."""
+    place, files, spec = place_of(home, backbone)
+    (planned_on,) = tables.latest(place.lake, "embeddings")
+    job = Job(place.model_dump(), "d", files, spec.dtype, 6, planned_on, "run")
+    return job, embeddings.pending(place.lake, "d", spec.key, ["whole"])
+
+
 @pytest.mark.timeout(60)
 def test_a_shard_that_breaks_off_lets_the_next_one_have_its_turn(home, backbone):
     settle(home, dtype="float32", threads=1, batch_size=1)
-    place, files, _ = place_of(home, backbone)
-    (planned_on,) = tables.latest(place.lake, "embeddings")
-    job = Job(place.model_dump(), "d", files, "float32", 6, planned_on, "run")
+    job, images = job_of(home, backbone)
 
     def broken(count):
         raise ConnectionError("the server is away")
 
     with OneDevice(job, "cpu") as worker:
-        images = embeddings.pending(place.lake, "d", backbones.key_of(specs(home)["float32"]["spec"]), ["whole"])
         with pytest.raises(ConnectionError) as caught:
             embed_shard(worker, images, broken)
         assert embed_shard(worker, images, lambda count: None).embedded == {"whole": 6}
@@ -399,6 +405,26 @@ def test_several_devices_share_the_shards_and_make_the_same_vectors(home, backbo
     assert all(spent[f"{part}_seconds"] > 0 for part in ("decode", "forward", "write"))
 
 
+def test_a_device_whose_process_has_died_is_named_and_gets_another(home, backbone):
+    job, images = job_of(home, backbone)
+    with SeveralDevices(job, ["cpu"]) as worker:
+        before = set(multiprocessing.active_children())
+        assert embed_shard(worker, images[:2], lambda count: None).embedded == {"whole": 2}
+        (process,) = set(multiprocessing.active_children()) - before
+        process.kill()
+        with pytest.raises(BackboneError, match="the process of cpu has died"):
+            embed_shard(worker, images[2:], lambda count: None)
+        assert embed_shard(worker, images[2:], lambda count: None).embedded == {"whole": 4}
+    assert set(tiles_per_image(home).values()) == {1}
+
+
+def test_a_compiled_network_is_not_for_the_threads_of_a_cpu(home, backbone):
+    settle(home, dtype="float32", compile="always", threads=2)
+    with pytest.raises(BackboneError, match="say TAXALAKE_DEVICE=cpu,cpu, or TAXALAKE_COMPILE=never"):
+        run(home, backbone, "whole")
+    assert content(home, "embeddings") == []
+
+
 def test_the_processes_of_devices_end_with_the_run_that_was_killed(home, backbone, undisturbed):
     settle(home, dtype="float32", device="cpu,cpu", embed_shard_tiles=1)
     begun = killed_when(run_alone, (home, backbone, "whole", FINE), lambda: versions(home)["embedding_specs"] == 1)
@@ -458,7 +484,7 @@ def test_where_the_fast_dtype_moves_vectors_too_far_auto_computes_in_float32_and
     assert measured["bfloat16"]["cosine_to_float32"] < 0.999
     assert measured["float32"]["cosine_to_float32"] is None
     said = f"in bfloat16 have a cosine of only {measured['bfloat16']['cosine_to_float32']:.4f} to those in float32"
-    assert f"{said}: computing in float32" in capsys.readouterr().err
+    assert f"{said}, and 0.999 is asked for: computing in float32" in capsys.readouterr().err
     assert {row["embedding_key"] for row in content(home, "embeddings")} == {report.embedding_key}
     before = versions(home)
     settle(home, device="nowhere")
@@ -474,25 +500,38 @@ def test_a_fast_dtype_that_moves_vectors_too_far_is_refused_when_asked_for_by_na
     assert len(content(home, "embedding_specs")) == 1
 
 
+def record(home, backbone, cosine):
+    """Put the spec of a backbone in bfloat16 on record."""
+    place, files, spec = place_of(home, backbone, "bfloat16")
+    row = {"embedding_key": spec.key, "backbone": files.name, "weights_hash": files.weights_hash, "dimension": 32}
+    embeddings.append_spec(place.lake, row | {"spec": spec.json, "cosine_to_float32": cosine}, "run")
+
+
 @pytest.mark.usefixtures("fast")
 @pytest.mark.parametrize(("cosine", "dtype"), [(0.5, "float32"), (0.9999, "bfloat16")])
 def test_what_was_measured_of_a_spec_is_not_measured_again(home, coarse, capsys, cosine, dtype):
-    files = backbones.find(coarse)
-    spec = EmbeddingSpec(files.weights_hash, files.preprocessing, "bfloat16")
-    row = {"embedding_key": spec.key, "backbone": files.name, "weights_hash": files.weights_hash, "dimension": 32}
     settle(home)
-    lake = settings.load(home=home).lake
-    embeddings.append_spec(lake, row | {"spec": spec.json, "cosine_to_float32": cosine}, "run")
+    record(home, coarse, cosine)
     assert run(home, coarse, "whole").dtype == dtype
     assert ("a cosine of only 0.5000" in capsys.readouterr().err) is (dtype == "float32")
 
 
 @pytest.mark.usefixtures("fast")
-def test_a_fast_dtype_that_could_not_be_measured_before_is_measured_when_it_can_be(home, coarse, tmp_path):
+def test_a_spec_that_is_on_record_and_was_never_measured_is_measured(home, coarse):
     settle(home)
-    failed = run(home, coarse, "grid-31x1")
-    assert (failed.schemes["grid-31x1"].set_aside, specs(home)["bfloat16"]["cosine_to_float32"]) == (6, None)
+    record(home, coarse, None)
     assert run(home, coarse, "whole").dtype == "float32"
+
+
+def test_a_fast_spec_that_was_made_elsewhere_is_measured_before_it_is_embedded_with(home, backbone, coarse):
+    place, _, spec = place_of(home, backbone, "bfloat16")
+    ensure_embedded(place, "d", spec.json, backbone, "run")
+    assert 0.999 <= specs(home)["bfloat16"]["cosine_to_float32"] < 1
+    assert len(content(home, "embeddings")) == 6
+    _, _, spec = place_of(home, coarse, "bfloat16")
+    with pytest.raises(BackboneError, match=r"cosine of only 0\.9\d+ .* the model has to be made anew"):
+        ensure_embedded(place, "d", spec.json, coarse, "run")
+    assert len(content(home, "embeddings")) == 6
 
 
 # JPEG round trips, and backbones that are not what they were

@@ -1,5 +1,6 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,7 @@ def set_aside(lake, *failures):
 
 def test_all_photographs_wait_at_first_and_none_when_they_are_embedded(stocked):
     assert sorted(image.image_id for image in waiting(stocked)) == IDS
+    assert {(image.width_px, image.height_px) for image in waiting(stocked)} == {(24, 16)}
     assert embed_all(stocked, most_tiles=6) == 8
     assert waiting(stocked) == []
     assert len(waiting(stocked, "whole")) == 4
@@ -75,11 +77,11 @@ def test_all_photographs_wait_at_first_and_none_when_they_are_embedded(stocked):
 def test_a_photograph_waits_once_with_all_the_schemes_that_it_lacks(stocked):
     first, second, *others = waiting(stocked, SCHEME, OTHER)
     assert {image.scheme_ids for image in (first, second, *others)} == {(SCHEME, OTHER)}
-    writer_of(stocked).append(tiles_of([PendingImage(first.image_id, "", 0, day(1), scheme_ids=(SCHEME,))]))
+    writer_of(stocked).append(tiles_of([replace(first, scheme_ids=(SCHEME,))]))
     writer_of(stocked).append(tiles_of([second]))
     lacking = {image.image_id: image.scheme_ids for image in waiting(stocked, SCHEME, OTHER)}
     assert lacking == {first.image_id: (OTHER,), **{image.image_id: (SCHEME, OTHER) for image in others}}
-    assert waiting(stocked, SCHEME) == [PendingImage(**{**vars(image), "scheme_ids": (SCHEME,)}) for image in others]
+    assert waiting(stocked, SCHEME) == [replace(image, scheme_ids=(SCHEME,)) for image in others]
 
 
 def test_photographs_of_several_schemes_wait_in_the_order_in_which_they_lie_in_the_files(stocked):

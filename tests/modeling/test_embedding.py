@@ -185,6 +185,17 @@ def test_tiles_come_photograph_by_photograph_and_scheme_by_scheme(tiny: Backbone
     assert embedded.tiles == (Grid(1, 3).tiles(30, 29) + WHOLE.tiles(30, 29)) * 3
 
 
+@EACH_WAY
+def test_a_photograph_is_handed_out_with_all_its_schemes_at_once(tiny: Backbone, per_core: bool):
+    images = photographs(9, Grid(10, 15), HALVES, Grid(12, 9))
+    with Engine(tiny, threads=2, batch_size=64, per_core=per_core) as engine:
+        parts = [set(zip(part.image_ids, part.scheme_ids, strict=True)) for part in engine.embed(images)]
+    assert len([part for part in parts if part]) > 1
+    for part in parts:
+        names = {image_id for image_id, _ in part}
+        assert part == {(name, scheme.scheme_id) for name in names for scheme in images[0].schemes}
+
+
 def test_the_vector_of_a_tile_is_that_of_its_own_pixels(backbone: Backbone):
     stripes = embed([EncodedImage("q", plain("red", "blue", width=200), (HALVES,))], backbone)
     alone = embed([EncodedImage("r", plain("red")), EncodedImage("b", plain("blue"))], backbone)
@@ -520,8 +531,8 @@ def test_pixels_do_not_pile_up_while_the_network_is_at_work(tiny: Backbone, per_
     content = encoded(noise(0, 60, 59))
     windows = Window(8, 4)
     one = len(windows.tiles(60, 59)) * 28 * 28 * 3  # bytes of the tiles of one photograph
-    images = [EncodedImage(str(at), content, (windows,)) for at in range(16)]
-    with Engine(tiny, threads=1, batch_size=16, per_core=per_core) as engine:
+    images = [EncodedImage(str(at), content, (windows,)) for at in range(12)]
+    with Engine(tiny, threads=1, batch_size=64, per_core=per_core) as engine:
         joined(engine.embed(images[:1]))
         tracemalloc.start()
         try:
