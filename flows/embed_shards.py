@@ -261,11 +261,6 @@ def _process() -> ProcessPoolExecutor:
 def _embed_here(job: Job, device: str, images: list[PendingImage]) -> Shard:
     global _here
     if _here is None:
-        if device.startswith("cuda"):
-            import torch
-
-            # Pinned memory and streams are those of the current device.
-            torch.cuda.set_device(device)
         _here = OneDevice(job, device)
     return _here.embed(images, lambda _: None)
 

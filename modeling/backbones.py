@@ -170,6 +170,9 @@ class Backbone:
         self.files = files
         self.spec = EmbeddingSpec(files.weights_hash, files.preprocessing, dtype)
         self.device = torch.device(resolve_devices(device)[0])
+        if self.device.type == "cuda" and self.device.index is not None:
+            # Pinned memory and streams are those of the current device.
+            torch.cuda.set_device(self.device)
         if dtype == "float32":
             # On a GPU a convolution would be computed with ten bits of the numbers that were asked for.
             torch.backends.cudnn.allow_tf32 = False
