@@ -14,12 +14,11 @@ from flows.orchestration import Clock, flow_run_id, say, told
 from lake import boxes, embeddings, ledger, tables
 from lake.embeddings import PendingImage
 from modeling import backbones
-from modeling.backbones import Backbone, BackboneFiles, EmbeddingSpec
+from modeling.backbones import LEAST_COSINE, Backbone, BackboneFiles, EmbeddingSpec
 from modeling.embedding import EncodedImage, cosine_to_float32
 from modeling.errors import BackboneError
 from modeling.tiling import Boxes, parse
 
-LEAST_COSINE = 0.999  # of a fast dtype to float32
 _SAMPLE = 16  # images on which a fast dtype is held against float32
 
 
@@ -173,7 +172,7 @@ def embed_pending(
             clock.seconds,
             done.byte_count,
             sum(done.embedded.values()),
-            asdict(done.seconds / len(devices)),
+            asdict(done.seconds),
         )
     before, after = (
         Counter(scheme_id for image in some for scheme_id in image.scheme_ids) for some in (waiting, pending)

@@ -8,12 +8,13 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from multiprocessing import connection
 from queue import SimpleQueue
 from time import monotonic
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -33,6 +34,7 @@ GPU_SLOTS = "taxalake-gpu"  # a global concurrency limit of Prefect, where there
 _SHARD_SECONDS = 60  # of the network, about: what a kill can cost
 _SHARD_TILES = (256, 8192)
 _USUAL_TILES = 16  # of an image that is cut at boxes
+Answer = TypeVar("Answer")
 _COMPILING_PAYS_SECONDS = 900  # of the network: compiling takes a minute or two and saves a sixth
 
 
@@ -78,6 +80,8 @@ def embed_all(
 ) -> Shard:
     """Embed all that is pending and return the sum of the shards; a shard is one commit.
 
+    The seconds are those of one process, on average: they run side by side.
+
     Args:
         place: Settings.
         dataset: The data set.
@@ -93,16 +97,12 @@ def embed_all(
     def tiles_of(image: PendingImage) -> int:
         return sum(_tile_count(schemes[scheme_id], image) for scheme_id in image.scheme_ids)
 
-    tiles = sum(map(tiles_of, pending))
-    threads = max(1, place.threads // len(devices))
-    settings = place.model_dump() | {"threads": threads}
-    job = Job(settings, dataset, files, dtype, tiles // len(devices), planned_on, run_id)
+    job = Job(place.model_dump(), dataset, files, dtype, sum(map(tiles_of, pending)), planned_on, run_id)
     done = Shard()
     with ExitStack() as stack:
         stack.enter_context(gpu_slot(devices))
         # Before the bar: loading and compiling may have something to say.
-        several = len(devices) > 1
-        worker: Worker = SeveralDevices(job, devices) if several else OneDevice(job, devices[0])
+        worker = worker_for(job, devices)
         stack.enter_context(worker)
         title = f"embed {dataset} at {', '.join(schemes)}"
         advance = stack.enter_context(progress(title, len(pending), "images"))
@@ -110,12 +110,25 @@ def embed_all(
         calls = ((worker, images, advance) for images in embeddings.shards(pending, size, tiles_of))
         for shard in run_overlapping(embed_task, calls, worker.at_once):
             done.add(shard)
+        done.seconds = done.seconds / worker.processes
     return done
 
 
 def embed_shard(worker: "Worker", images: list[PendingImage], on_image: Callable[[int], None]) -> Shard:
     """Read, embed and commit one shard."""
     return worker.embed(images, on_image)
+
+
+def worker_for(job: Job, devices: list[str]) -> "Worker":
+    """Return what embeds the shards of a job: this process, or one for each device or core."""
+    if len(devices) > 1:
+        return SeveralDevices(job, devices)
+    alone = OneDevice(job, devices[0])
+    if not alone.compiled_for_each_core:
+        return alone
+    # A compiled network holds on to the interpreter: threads would run it one after another.
+    alone.__exit__(None, None, None)
+    return SeveralDevices(job, devices * Settings(**job.place).threads)
 
 
 embed_task = task(name="embed-shard", retries=1, retry_delay_seconds=5, cache_policy=NO_CACHE)(embed_shard)
@@ -125,6 +138,7 @@ class OneDevice:
     """A backbone at work in this process. While one shard is computed, another one is written."""
 
     at_once = 2  # shards
+    processes = 1
 
     def __init__(self, job: Job, device: str) -> None:
         self._place, self._job = Settings(**job.place), job
@@ -133,6 +147,7 @@ class OneDevice:
         self._writer = VectorWriter(self._place.lake, backbone.spec.key, job.planned_on, job.run_id)
         record_spec(self._place.lake, backbone, None, job.run_id)
         rate = self._engine.tiles_per_second()
+        self.compiled_for_each_core = False
         self._compile(job.pending_tiles / rate)
         least, most = _SHARD_TILES
         self.shard_tiles = min(max(round(rate * _SHARD_SECONDS), least), most)
@@ -172,14 +187,6 @@ class OneDevice:
         # In float32 the compiled network is no faster.
         if place.compile == "never" or (place.compile == "auto" and backbone.spec.dtype == "float32"):
             return
-        if backbone.device.type == "cpu" and place.threads > 1:
-            # A compiled network holds on to the interpreter: threads would run it one after another.
-            if place.compile == "auto":
-                return
-            raise BackboneError(
-                f"on a CPU a compiled network needs a process for each core: say "
-                f"TAXALAKE_DEVICE={','.join(['cpu'] * place.threads)}, or TAXALAKE_COMPILE=never"
-            )
         package = compiled.package_of(backbone, place.home.resolve() / "compiled", engine.threads_of_a_pass)
         try:
             if not package.is_file():
@@ -187,7 +194,11 @@ class OneDevice:
                     return
                 say(f"compiling the network, which takes a minute or two; as it is it needs {seconds / 60:.0f} minutes")
                 compiled.compile_ahead(backbone, package, engine.threads_of_a_pass)
-            backbone.use(compiled.load(backbone, package))
+            network = compiled.load(backbone, package)
+            if backbone.device.type == "cpu" and place.threads > 1:
+                self.compiled_for_each_core = True
+            else:
+                backbone.use(network)
         except BackboneError as error:
             if place.compile == "always":
                 raise
@@ -210,20 +221,21 @@ def record_spec(lake: Lake, backbone: Backbone, cosine_to_float32: float | None,
 
 
 class SeveralDevices:
-    """A process for each device, each with a backbone of its own; a shard goes to whichever is free."""
+    """A process for each device, each with a backbone of its own; a shard goes to whichever is free.
 
-    shard_tiles = _SHARD_TILES[1]
+    A device that is named several times has as many processes.
+    """
 
     def __init__(self, job: Job, devices: list[str]) -> None:
-        self.at_once = len(devices)
-        self._job = job
-        self._processes: dict[str, ProcessPoolExecutor] = {}
-        self._free: SimpleQueue[str] = SimpleQueue()
-        for device in devices:
-            # A device that is named twice has two processes.
-            name = f"{device} {len(self._processes)}"
-            self._processes[name] = _process()
-            self._free.put(name)
+        self.at_once = self.processes = len(devices)
+        threads = max(1, Settings(**job.place).threads // len(devices))
+        place = job.place | {"threads": threads}
+        self._job = replace(job, place=place, pending_tiles=job.pending_tiles // len(devices))
+        self._devices = devices
+        self._processes = [_process() for _ in devices]
+        self._free: SimpleQueue[int] = SimpleQueue()
+        for number in range(len(devices)):
+            self._free.put(number)
 
     def __enter__(self) -> Self:
         return self
@@ -231,22 +243,31 @@ class SeveralDevices:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for process in self._processes.values():
+        for process in self._processes:
             process.shutdown(cancel_futures=True)
+
+    @cached_property
+    def shard_tiles(self) -> int:
+        """The tiles that one of the devices embeds in about a minute."""
+        return self._ask(_shard_tiles_here)
 
     def embed(self, images: list[PendingImage], on_image: Callable[[int], None]) -> Shard:
         """Have one shard embedded and committed."""
-        name = self._free.get()
-        device = name.split()[0]
-        try:
-            shard = self._processes[name].submit(_embed_here, self._job, device, images).result()
-        except BrokenProcessPool as error:
-            self._processes[name] = _process()
-            raise BackboneError(f"the process of {device} has died; what it had committed stays") from error
-        finally:
-            self._free.put(name)
+        shard = self._ask(_embed_here, images)
         on_image(len(images))
         return shard
+
+    def _ask(self, function: Callable[..., Answer], *arguments: object) -> Answer:
+        """Have a function run in the process of a device that is free."""
+        number = self._free.get()
+        device = self._devices[number]
+        try:
+            return self._processes[number].submit(function, self._job, device, *arguments).result()
+        except BrokenProcessPool as error:
+            self._processes[number] = _process()
+            raise BackboneError(f"the process of {device} has died; what it had committed stays") from error
+        finally:
+            self._free.put(number)
 
 
 Worker = OneDevice | SeveralDevices
@@ -258,11 +279,19 @@ def _process() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_watch_parent)
 
 
-def _embed_here(job: Job, device: str, images: list[PendingImage]) -> Shard:
+def _device_here(job: Job, device: str) -> OneDevice:
     global _here
     if _here is None:
         _here = OneDevice(job, device)
-    return _here.embed(images, lambda _: None)
+    return _here
+
+
+def _shard_tiles_here(job: Job, device: str) -> int:
+    return _device_here(job, device).shard_tiles
+
+
+def _embed_here(job: Job, device: str, images: list[PendingImage]) -> Shard:
+    return _device_here(job, device).embed(images, lambda _: None)
 
 
 def _watch_parent() -> None:

@@ -120,6 +120,7 @@ def predict(
     decision = decisions.decide(lake, scope, place.tiling, version.recorded_as, rule, run_id)
     answers = sum(decision.answers["is_answer"].to_pylist())
     committed = decision.committed or predicted > 0
+    reused = embeddings.embedded_count(lake, dataset, version.tags["embedding_key"], place.tiling) - predicted
     if committed:
         rows = decision.answers.num_rows
         ledger.record_stage(lake, run_id, "predict", dataset, rows, 0, clock.seconds, image_count=predicted)
@@ -131,7 +132,7 @@ def predict(
         decision_id=decision.decision_id,
         observations=scope.observations.num_rows,
         images_predicted=predicted,
-        images_reused=embeddings.require_dataset(lake, dataset) - predicted,
+        images_reused=reused,
         mean_species=answers / scope.observations.num_rows,
         snapshots={snapshot.table: snapshot.version for snapshot in decision.snapshots},
         committed=committed,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 # Fields of a config.json that say how it was saved, not what it computes.
+LEAST_COSINE = 0.999  # to float32, or to the network as it is: of vectors that may stand for these
 _INCIDENTAL = frozenset({"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version"})
 
 

@@ -11,14 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modeling.backbones import Backbone
+from modeling.backbones import LEAST_COSINE, Backbone
 from modeling.errors import BackboneError
 from modeling.pooling import POOLINGS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-LEAST_COSINE = 0.999  # of compiled vectors to those of the network as it is
 _MOST_TILES = 4096
 
 
@@ -82,7 +81,8 @@ def compile_ahead(backbone: Backbone, package: Path, threads: int) -> Path:
 def load(backbone: Backbone, package: Path) -> "Callable[[Tensor], tuple[Tensor, ...]]":
     """Return the compiled network, once it is seen to give the vectors of the network as it is.
 
-    A package is code that runs here, like the environment that it was compiled in; it is only taken from the home.
+    One that does not, or is damaged, is removed, so that the next long work compiles it anew. A package is code that
+    runs here, like the environment that it was compiled in; it is only taken from the home.
 
     Raises:
         BackboneError: If it cannot be loaded, or gives other vectors.
@@ -95,6 +95,7 @@ def load(backbone: Backbone, package: Path) -> "Callable[[Tensor], tuple[Tensor,
         number = (backbone.device.index or 0) if backbone.device.type == "cuda" else -1
         program = torch._inductor.aoti_load_package(str(package), device_index=number)
     except Exception as error:
+        package.unlink(missing_ok=True)
         raise BackboneError(f"{package} cannot be loaded: {error}") from error
 
     def run(pixels: "Tensor") -> "tuple[Tensor, ...]":
@@ -115,6 +116,7 @@ def load(backbone: Backbone, package: Path) -> "Callable[[Tensor], tuple[Tensor,
         # One number for all, which a single NaN makes NaN.
         nearest = float(torch.cat([cosine_similarity(ours, theirs) for ours, theirs in pairs]).min())
     if not nearest >= LEAST_COSINE:
+        package.unlink(missing_ok=True)
         raise BackboneError(f"{package} gives other vectors than the network itself: cosine {nearest:.4f}")
     return run
 

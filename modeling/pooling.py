@@ -9,7 +9,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-# cls: the CLS token after the last norm, or the model's own pooled output where it has no such token; (D).
+# cls: the CLS token as the model hands it out (CLIP's before its last norm, others' after it), or the model's own
+#     pooled output where it has no such token; (D).
 # mean_patch: the mean of the patch tokens; (D).
 # dct: the first 8 x 8 coefficients of the orthonormal DCT-II of the patch tokens (patches x D), row by row.
 # dct_published: the same of CLS and patches, unnormalised: what DS@GT published for PlantCLEF 2024 and SnakeCLEF 2024,

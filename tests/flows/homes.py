@@ -63,14 +63,28 @@ def content(home: Path, table: str) -> list[dict[str, Any]]:
     return sorted(kept, key=lambda row: [str(row[key]) for key in contract.key if key in row])
 
 
-def require_alike(home: Path, other: Path, *names: str) -> None:
-    """Hold tables of two homes against each other, row by row; vectors of float32 may differ by rounding."""
+def differences(home: Path, other: Path, *names: str, within: float = 1e-5) -> list[str]:
+    """What differs between tables of two homes, row by row; vectors of float32 may differ by rounding."""
+    found = []
     for name in names:
         ours, theirs = content(home, name), content(other, name)
-        for one, another in zip(ours, theirs, strict=True):
-            for vector in VECTORS:
-                if vector in one:
-                    expected = np.array(another.pop(vector))
-                    within = 1e-5 * max(1.0, np.abs(expected).max())
-                    np.testing.assert_allclose(one.pop(vector), expected, rtol=0, atol=within, err_msg=vector)
-            assert one == another, name
+        if len(ours) != len(theirs):
+            found.append(f"{name}: {len(ours)} rows and {len(theirs)}")
+            continue
+        for number, (one, another) in enumerate(zip(ours, theirs, strict=True)):
+            for column in sorted(one.keys() | another.keys()):
+                alike = _alike_vectors if column in VECTORS else _equal
+                if not alike(one.get(column), another.get(column), within):
+                    found.append(f"{name} row {number}, {column}: {one.get(column)} and {another.get(column)}")
+    return found
+
+
+def _equal(one: Any, another: Any, _: float) -> bool:
+    return bool(one == another)
+
+
+def _alike_vectors(one: Any, another: Any, within: float) -> bool:
+    if one is None or another is None:
+        return one is another
+    expected = np.array(another)
+    return bool(np.allclose(one, expected, rtol=0, atol=within * max(1.0, np.abs(expected).max())))

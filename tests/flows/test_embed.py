@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from homes import content, require_alike, versions
+from homes import content, differences, versions
 from own_processes import at_once, begin_with, killed_after_append, killed_before_append, killed_when
 from PIL import Image
 from transformers import Dinov2Config, Dinov2Model
@@ -18,7 +18,7 @@ from transformers import Dinov2Config, Dinov2Model
 from flows import settings
 from flows.boxes import boxes
 from flows.embed import EmbedReport, embed, embed_pending, ensure_embedded
-from flows.embed_shards import Job, OneDevice, SeveralDevices, embed_shard
+from flows.embed_shards import Job, OneDevice, SeveralDevices, embed_shard, worker_for
 from flows.evaluate import evaluate
 from flows.ingest import ingest_folder, ingest_table
 from flows.predict import predict
@@ -35,6 +35,9 @@ PHOTOGRAPHS = {f"{number}.png": (40 + number, 30) for number in range(5)} | {"sm
 FINE = "grid-3x9"  # finer than the small one's pixels
 TILES = {"whole": 1, "grid-2x2": 4, FINE: 27}
 WRITTEN = ("embedding_specs", "ingest_issues", "embeddings")
+needs_compiler = pytest.mark.skipif(
+    shutil.which("g++") is None and shutil.which("clang++") is None, reason="there is no C++ compiler here"
+)
 
 
 def photograph(number, size):
@@ -195,7 +198,7 @@ def undisturbed(stocked, backbone, tmp_path_factory):
 def test_vectors_are_the_same_whatever_is_done_at_once(home, backbone, undisturbed, values):
     settle(home, dtype="float32", **values)
     run(home, backbone, "whole", FINE)
-    require_alike(home, undisturbed, *WRITTEN)
+    assert differences(home, undisturbed, *WRITTEN) == []
 
 
 def test_vectors_are_the_same_whichever_schemes_are_asked_for_together(home, backbone, undisturbed):
@@ -203,7 +206,7 @@ def test_vectors_are_the_same_whichever_schemes_are_asked_for_together(home, bac
     run(home, backbone, "grid-2x2", "whole", FINE)
     other = shutil.copytree(undisturbed, home.parent / "other")
     run(other, backbone, "grid-2x2")
-    require_alike(home, other, *WRITTEN)
+    assert differences(home, other, *WRITTEN) == []
 
 
 def test_a_shard_is_one_commit(home, backbone):
@@ -376,7 +379,7 @@ def test_an_embedding_killed_beside_a_commit_ends_as_if_undisturbed_when_run_aga
     settle(home, **SMALL_SHARDS)
     assert killed(run_alone, (home, backbone, "whole", FINE), table, count)
     run(home, backbone, "whole", FINE)
-    require_alike(home, undisturbed, *WRITTEN)
+    assert differences(home, undisturbed, *WRITTEN) == []
     assert not run(home, backbone, "whole", FINE).committed
 
 
@@ -386,20 +389,20 @@ def test_an_embedding_that_is_killed_again_and_again_gets_done(home, backbone, u
         assert killed_after_append(run_alone, (home, backbone, "whole", FINE), "embeddings", 1)
         assert versions(home)["embeddings"] == done
     run(home, backbone, "whole", FINE)
-    require_alike(home, undisturbed, *WRITTEN)
+    assert differences(home, undisturbed, *WRITTEN) == []
 
 
 def test_two_embeddings_of_the_same_photographs_at_once_end_as_one(home, backbone, undisturbed):
     settle(home, dtype="float32", embed_shard_tiles=1)
     assert at_once(run_alone, (home, backbone, "whole", FINE), (home, backbone, FINE, "whole")) == [0, 0]
-    require_alike(home, undisturbed, *WRITTEN)
+    assert differences(home, undisturbed, *WRITTEN) == []
     assert not run(home, backbone, "whole", FINE).committed
 
 
 def test_several_devices_share_the_shards_and_make_the_same_vectors(home, backbone, undisturbed):
     settle(home, dtype="float32", device="cpu,cpu", embed_shard_tiles=30)
     run(home, backbone, "whole", FINE)
-    require_alike(home, undisturbed, *WRITTEN)
+    assert differences(home, undisturbed, *WRITTEN) == []
     assert versions(home)["embeddings"] == 6
     (spent,) = [row for row in content(home, "stage_runs") if row["stage"] == "embed"]
     assert all(spent[f"{part}_seconds"] > 0 for part in ("decode", "forward", "write"))
@@ -418,11 +421,19 @@ def test_a_device_whose_process_has_died_is_named_and_gets_another(home, backbon
     assert set(tiles_per_image(home).values()) == {1}
 
 
-def test_a_compiled_network_is_not_for_the_threads_of_a_cpu(home, backbone):
-    settle(home, dtype="float32", compile="always", threads=2)
-    with pytest.raises(BackboneError, match="say TAXALAKE_DEVICE=cpu,cpu, or TAXALAKE_COMPILE=never"):
-        run(home, backbone, "whole")
-    assert content(home, "embeddings") == []
+@needs_compiler
+def test_a_compiled_network_runs_in_a_process_for_each_core_and_makes_the_same_vectors(home, backbone, undisturbed):
+    settle(home, dtype="float32", compile="always", threads=2, embed_shard_tiles=30)
+    run(home, backbone, "whole", FINE)
+    assert differences(home, undisturbed, *WRITTEN, within=1e-4) == []
+    (package,) = (home / "compiled").iterdir()
+    job, _ = job_of(home, backbone)
+    with worker_for(job, ["cpu"]) as worker:
+        assert (type(worker), worker.processes) == (SeveralDevices, 2)
+    package.write_bytes(package.read_bytes()[:1000])
+    with pytest.raises(BackboneError, match="cannot be loaded"), worker_for(job, ["cpu"]):
+        pass
+    assert not package.exists()
 
 
 def test_the_processes_of_devices_end_with_the_run_that_was_killed(home, backbone, undisturbed):
@@ -435,7 +446,7 @@ def test_the_processes_of_devices_end_with_the_run_that_was_killed(home, backbon
     assert not [child for child in begun if Path(f"/proc/{child}").exists()]
     settle(home, dtype="float32")
     run(home, backbone, "whole", FINE)
-    require_alike(home, undisturbed, *WRITTEN)
+    assert differences(home, undisturbed, *WRITTEN) == []
 
 
 # Which vectors are trusted
@@ -588,7 +599,7 @@ def test_a_head_that_has_learnt_from_a_round_trip_predicts_with_it_without_being
     # What the place says of its own embeddings is not what the head has learnt from.
     settle(season, dtype="bfloat16", jpeg_round_trip="30-4:2:0")
     assert predict.fn("quadrats", "flora", "grid-2x2", home=season).images_predicted == 3
-    require_alike(season, told, "embedding_specs", "embeddings")
+    assert differences(season, told, "embedding_specs", "embeddings") == []
 
 
 def altered(backbone, folder, **steps):

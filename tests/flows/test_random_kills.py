@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from homes import plants, require_alike
+from homes import differences, plants
 
 SMALL = {"TAXALAKE_INGEST_SHARD_IMAGES": "3", "TAXALAKE_EMBED_SHARD_TILES": "15", "TAXALAKE_DTYPE": "float32"}
 TABLES = (
@@ -41,4 +41,4 @@ def test_stages_killed_at_random_moments_end_as_if_undisturbed(seed, home, flora
             killed.send_signal(signal.SIGKILL)
             killed.wait()
         assert command(*words, at=home, **SMALL).code == 0
-    require_alike(home, undisturbed, *TABLES)
+    assert differences(home, undisturbed, *TABLES) == []

@@ -10,7 +10,7 @@ import time
 
 import mlflow
 import pytest
-from homes import content, plants, quadrats, require_alike, versions
+from homes import content, differences, plants, quadrats, versions
 from PIL import Image
 
 from flows.embed import embed
@@ -239,7 +239,7 @@ def test_a_killed_stage_is_finished_by_the_same_command(stage, home, flora, back
     assert 0 < len(content(home, table)) < 60
     assert command(*words, at=home, **small).code == 0
     ingested = ("images", "image_records", "labels", "species", "ingest_issues")
-    require_alike(home, undisturbed, *ingested, "embedding_specs", "embeddings")
+    assert differences(home, undisturbed, *ingested, "embedding_specs", "embeddings") == []
 
 
 def test_real_seedlings_are_named_and_mosaics_of_them_answered(shared, home):

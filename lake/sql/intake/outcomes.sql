@@ -93,7 +93,7 @@ read_rows as (
 ),
 
 -- a file that another table of the data set has named is no file without a row; nor is the earlier of two members of
--- an archive under one name, which lies in the same place
+-- an archive under one name, which lies in the same place; what is fetched from an address has no size and is no file
 unnamed_files as (
     select
         source_files.file_name as image_name,
@@ -104,7 +104,8 @@ unnamed_files as (
         end as kind,
         coalesce(source_files.detail, 'no row names it') as detail
     from source_files
-    anti join matched_rows on source_files.location = matched_rows.location
+    anti join matched_rows
+        on source_files.location = matched_rows.location and matched_rows.byte_count is distinct from -1
     left join located on source_files.location = located.source_uri
     where source_files.is_image or source_files.kind is not null
 ),
