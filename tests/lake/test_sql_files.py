@@ -14,6 +14,7 @@ FRAMES = {
     *("current_changes", "current_labels", "current_species", "accepted_species"),
     *("groups", "hash_clusters", "image_clusters", "near_hashes", "waiting"),
     *("answers", "scope", "tags", "truth"),
+    *("train_observations", "asked_observations", "most_frequent_species", "train_counts"),
 }
 
 each_question = pytest.mark.parametrize("file", QUESTIONS, ids=lambda file: file.stem)
