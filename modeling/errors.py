@@ -27,3 +27,7 @@ class TrainingError(ModelingError):
 
 class RegistryError(ModelingError):
     """A model, version or alias is not in the registry."""
+
+
+class ProbeError(ModelingError):
+    """A finished model calls labelled photographs by other names than its training meant."""

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
+from modeling.drawing import new_figure, save
 from modeling.preprocess import decode
 
 
@@ -40,13 +39,13 @@ def draw_quadrat(
         found: Names of the species that were kept.
         truth: Names of the species that stand there; empty where nobody knows.
         title: Above the picture.
-        path: The PNG file to write.
+        path: The PNG file to write; replaced in one step.
     """
     image = decode(content)
     palette = colormaps["tab10" if len(found) <= 10 else "tab20"]
     colours = {name: palette(position % palette.N) for position, name in enumerate(found)}
-    figure = Figure(figsize=(10, 6.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(10, 6.2)
+    figure.set_layout_engine("constrained")
     axes = figure.add_subplot()
     axes.imshow(image)
     axes.set_axis_off()
@@ -74,9 +73,7 @@ def draw_quadrat(
     if any(tile.name not in colours for tile in tiles):
         legend.append(Patch(color=(0.75, 0.75, 0.75), label="not kept by the rule"))
     axes.legend(handles=legend, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=10, title="found")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    return path
+    return save(figure, path)
 
 
 def _mark(name: str, truth: Sequence[str]) -> str:

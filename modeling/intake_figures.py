@@ -1,45 +1,48 @@
 """Pictures of what came in: the long tail of species, where they were seen, and what was set aside.
 
-Pure drawing from values to PNG files: no table, no network, no map of somebody else's. Text is never read as
-mathematics, so that a name may hold ``$`` or ``_``.
+Pure drawing from values to PNG files: no table, no network, no map of somebody else's.
 """
 
 import math
 import textwrap
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+
+from modeling.drawing import (
+    ACCENT,
+    BAD,
+    CUT_OFFS,
+    DASHED,
+    FAINT,
+    GROUND,
+    INK,
+    PICTURE_PX,
+    drawable,
+    middle_cut,
+    panelled,
+    save,
+    say_why_empty,
+    sheet,
+    show,
+    writer,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Photographs of a species. With fewer than the first, hardly one each is left for val and test; the others are where
-# data sets are commonly cut.
-CUT_OFFS = (5, 20, 100)
 MOST_CELLS = 24
-MOST_PIXELS = 50_000_000  # of a photograph that is decoded for the contact sheet: 200 MB at four bytes a pixel
-_DPI = 110
-_INK, _FAINT, _GROUND = "#22313f", "#7b8794", "#f2f4f6"
-_ACCENT = "#2a7f62"
 _FEW_SPECIES = 60  # bars up to here, a filled outline beyond
 _FEW_POINTS = 2000  # dots up to here, a density beyond
-_GROUP_COLOURS = ("#b4443c", "#d08c2f", "#4c78a8", "#6b8e4e", "#8a63a6", "#5f9ea0", "#a0785a", "#7b8794")
-# What a photograph usually is; the parsers of rarer formats are kept away from hostile bytes.
-_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF", "JPEG2000")
+_GROUP_COLOURS = (BAD, "#d08c2f", "#4c78a8", "#6b8e4e", "#8a63a6", "#5f9ea0", "#a0785a", FAINT)
 
 _COLUMNS = 6
-_CELL_PX, _PICTURE_PX = (242, 262), (226, 160)  # (width, height)
+_CELL_PX = (242, 262)  # (width, height)
 _SIDE_PX, _HEAD_PX, _FOOT_PX = 24, 74, 34
 _NAME_SIGNS, _DETAIL_SIGNS, _DETAIL_LINES = 32, 40, 4
 
@@ -99,7 +102,7 @@ def draw_dataset(
     _write_words(words, ranked)
     if ground is not None and extent is not None:
         _draw_map(ground, places, extent)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def contact_sheet(path: Path, dataset: str, entries: Sequence[SetAside], totals: Mapping[str, int]) -> Path:
@@ -115,13 +118,11 @@ def contact_sheet(path: Path, dataset: str, entries: Sequence[SetAside], totals:
     rows = max(1, math.ceil(len(chosen) / _COLUMNS))
     width = 2 * _SIDE_PX + _COLUMNS * _CELL_PX[0]
     height = _HEAD_PX + rows * _CELL_PX[1] + _FOOT_PX
-    figure = _new_figure(width / _DPI, height / _DPI)
-    canvas = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
-    canvas.set_axis_off()
-    say = _writer(canvas)
+    figure, canvas = sheet(width, height)
+    say = writer(canvas)
     say(_SIDE_PX, 34, dataset, fontsize=15, weight="bold")
     count = sum(totals.values())
-    say(_SIDE_PX, 56, f"{count:,} images set aside" if count else "nothing was set aside", fontsize=10, color=_FAINT)
+    say(_SIDE_PX, 56, f"{count:,} images set aside" if count else "nothing was set aside", fontsize=10, color=FAINT)
     kinds = list(dict.fromkeys(entry.kind for entry in chosen))
     for position, entry in enumerate(chosen):
         row, column = divmod(position, _COLUMNS)
@@ -133,38 +134,31 @@ def contact_sheet(path: Path, dataset: str, entries: Sequence[SetAside], totals:
     unseen = [f"{kind} {total:,}" for kind, total in totals.items() if total and kind not in kinds]
     if unseen:
         listed = textwrap.shorten("not shown: " + " · ".join(unseen), 200, placeholder=" …")
-        say(_SIDE_PX, height - 12, listed, fontsize=8, color=_FAINT)
-    return _save(figure, path, colours=128)
+        say(_SIDE_PX, height - 12, listed, fontsize=8, color=FAINT)
+    return save(figure, path, colours=128)
 
 
 def _panels(extent: _Extent | None) -> "tuple[Figure, Axes, Axes, Axes, Axes | None]":
     """Return a figure and its panels: head, long tail, words, map. A wide map lies below, a narrow one beside."""
     if extent is None:
         layout, size = [["head", "head"], ["tail", "words"]], (14.0, 5.4)
-        ratios: dict[str, list[float]] = {"height_ratios": [0.6, 4.8], "width_ratios": [9.5, 4.5]}
+        heights, widths = [0.6, 4.8], [9.5, 4.5]
     elif extent.aspect >= 1.3:
         below = min(max(13.0 / extent.aspect, 4.0), 7.0)
         layout, size = [["head", "head"], ["tail", "words"], ["map", "map"]], (14.0, 5.2 + below)
-        ratios = {"height_ratios": [0.6, 4.4, below], "width_ratios": [9.5, 4.5]}
+        heights, widths = [0.6, 4.4, below], [9.5, 4.5]
     else:
         layout, size = [["head", "head"], ["tail", "map"], ["words", "map"]], (14.0, 7.6)
-        ratios = {"height_ratios": [0.6, 4.2, 2.8], "width_ratios": [7.4, 6.6]}
-    figure = _new_figure(*size)
-    figure.set_layout_engine("constrained", w_pad=0.14, h_pad=0.12)
-    panels: dict[str, Axes] = figure.subplot_mosaic(layout, gridspec_kw=ratios)  # type: ignore[arg-type]
-    for axes in panels.values():
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(labelsize=9, colors=_INK)
-    for name in ("head", "words"):
-        panels[name].set_axis_off()
+        heights, widths = [0.6, 4.2, 2.8], [7.4, 6.6]
+    figure, panels = panelled(layout, size, heights, widths, pads=(0.14, 0.12))
     return figure, panels["head"], panels["tail"], panels["words"], panels.get("map")
 
 
 def _write_head(axes: "Axes", dataset: str, totals: Mapping[str, int]) -> None:
-    say = _writer(axes)
-    say(0, 1, _middle_cut(dataset, 90), fontsize=16, weight="bold", va="top")
+    say = writer(axes)
+    say(0, 1, middle_cut(dataset, 90), fontsize=16, weight="bold", va="top")
     counted = "  ·  ".join(f"{count:,} {name}" for name, count in totals.items())
-    say(0, 0, counted, fontsize=11, color=_FAINT, va="bottom")
+    say(0, 0, counted, fontsize=11, color=FAINT, va="bottom")
 
 
 def _draw_tail(axes: "Axes", counts: Sequence[int]) -> None:
@@ -173,36 +167,36 @@ def _draw_tail(axes: "Axes", counts: Sequence[int]) -> None:
 
     if not counts or counts[0] < 1:
         axes.set_axis_off()
-        axes.text(0.5, 0.5, "no photograph is labelled", ha="center", va="center", fontsize=13, color=_FAINT)
+        say_why_empty(axes, "no photograph is labelled")
         return
     axes.set_yscale("log")
     if len(counts) <= _FEW_SPECIES:
-        axes.bar(np.arange(len(counts)) + 1, counts, width=0.82, color=_ACCENT)
+        axes.bar(np.arange(len(counts)) + 1, counts, width=0.82, color=ACCENT)
     else:
         # One step for all species of the same count: thousands of corners take longer to draw than all the rest.
         starts = np.flatnonzero(np.diff(counts, prepend=counts[0] + 1))
         axes.stairs(
-            np.take(counts, starts), [*(starts + 0.5), len(counts) + 0.5], baseline=0.1, fill=True, color=_ACCENT
+            np.take(counts, starts), [*(starts + 0.5), len(counts) + 0.5], baseline=0.1, fill=True, color=ACCENT
         )
     axes.set_xlim(0.5, len(counts) + 0.5)
     axes.set_ylim(0.7, max(counts[0], CUT_OFFS[-1]) * 1.6)
     beyond = axes.get_yaxis_transform()
     for cut_off in CUT_OFFS:
-        axes.axhline(cut_off, color=_INK, linewidth=0.9, linestyle=(0, (4, 3)))
-        axes.text(1.006, cut_off, f"{cut_off}", transform=beyond, va="center", fontsize=9, color=_INK)
+        axes.axhline(cut_off, color=INK, linewidth=0.9, linestyle=DASHED)
+        axes.text(1.006, cut_off, f"{cut_off}", transform=beyond, va="center", fontsize=9, color=INK)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_locator(MaxNLocator(9, integer=True, min_n_ticks=1))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda rank, _: f"{rank:,.0f}"))
-    axes.set_xlabel("species, from the most to the least photographed", fontsize=10, color=_INK)
-    axes.set_ylabel("photographs of the species", fontsize=10, color=_INK)
+    axes.set_xlabel("species, from the most to the least photographed", fontsize=10, color=INK)
+    axes.set_ylabel("photographs of the species", fontsize=10, color=INK)
 
 
 def _write_words(axes: "Axes", ranked: Sequence[tuple[str, int]]) -> None:
     """Write which species are the largest, and how many have enough photographs."""
     if not ranked:
         return
-    say = _writer(axes)
+    say = writer(axes)
     counts = np.array([count for _, count in ranked])
     names, numbers = ranked[:5], (0.62, 1.0)  # where the columns of numbers end
     line = 1 / (len(names) + len(CUT_OFFS) + 4)
@@ -217,13 +211,13 @@ def _write_words(axes: "Axes", ranked: Sequence[tuple[str, int]]) -> None:
 
     row("the largest", "photographs", weight="bold")
     for name, count in names:
-        row(_middle_cut(name, 34), f"{count:,}")
+        row(middle_cut(name, 34), f"{count:,}")
     top -= line
     row("with at least", "species", "photographs", weight="bold")
     for cut_off in CUT_OFFS:
         enough = counts[counts >= cut_off]
         row(f"{cut_off} photographs", f"{len(enough):,}", f"{enough.sum():,}")
-    row("any", f"{np.count_nonzero(counts):,}", f"{counts.sum():,}", color=_FAINT)
+    row("any", f"{np.count_nonzero(counts):,}", f"{counts.sum():,}", color=FAINT)
 
 
 def _draw_map(axes: "Axes", places: NDArray[np.float64], extent: _Extent) -> None:
@@ -234,7 +228,7 @@ def _draw_map(axes: "Axes", places: NDArray[np.float64], extent: _Extent) -> Non
     longitude, latitude = places.T
     bounds = (extent.west, extent.east, extent.south, extent.north)
     if len(places) <= _FEW_POINTS:
-        axes.plot(longitude, latitude, "o", markersize=4.5, color=_ACCENT, alpha=0.55, markeredgewidth=0)
+        axes.plot(longitude, latitude, "o", markersize=4.5, color=ACCENT, alpha=0.55, markeredgewidth=0)
     else:
         across = 90 if extent.aspect >= 1.3 else 55
         down = max(4, round(across / extent.aspect / math.sqrt(3)))
@@ -244,13 +238,13 @@ def _draw_map(axes: "Axes", places: NDArray[np.float64], extent: _Extent) -> Non
         cells.set_norm(LogNorm(1, max(float(np.max(cells.get_array())), 10)))  # type: ignore[arg-type]
         bar = axes.figure.colorbar(cells, ax=axes, shrink=0.6, pad=0.01, aspect=28)
         bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
-        bar.ax.tick_params(labelsize=8, colors=_INK)
-        bar.set_label("photographs in a cell", fontsize=9, color=_INK)
+        bar.ax.tick_params(labelsize=8, colors=INK)
+        bar.set_label("photographs in a cell", fontsize=9, color=INK)
         bar.outline.set_visible(False)
     axes.set_xlim(extent.west, extent.east)
     axes.set_ylim(extent.south, extent.north)
     axes.set_aspect(extent.stretch, anchor="N")
-    axes.set_facecolor(_GROUND)
+    axes.set_facecolor(GROUND)
     axes.spines[:].set_visible(False)
     axes.set_axisbelow(True)
     axes.grid(color="white", linewidth=1.1)
@@ -260,7 +254,7 @@ def _draw_map(axes: "Axes", places: NDArray[np.float64], extent: _Extent) -> Non
         axis.set_major_locator(MaxNLocator(lines, steps=[1, 1.5, 3, 6, 10] if is_large else [1, 2, 5, 10]))
         axis.set_major_formatter(FuncFormatter(lambda degrees, _, letters=letters: _degrees(degrees, letters)))
     axes.tick_params(length=0)
-    axes.set_title(f"{len(places):,} with coordinates", loc="left", fontsize=10, color=_FAINT)
+    axes.set_title(f"{len(places):,} with coordinates", loc="left", fontsize=10, color=FAINT)
 
 
 def _degrees(value: float, letters: str) -> str:
@@ -315,118 +309,11 @@ def _fair_share(entries: Iterable[SetAside], totals: Mapping[str, int]) -> list[
 
 
 def _draw_cell(canvas: "Axes", entry: SetAside, left: float, top: float, colour: str) -> None:
-    from matplotlib.patches import Rectangle
-
-    width, height = _PICTURE_PX
-    picture = None if entry.thumbnail is None else _what_is_there(entry.thumbnail)
-    canvas.add_patch(Rectangle((left, top), width, height, facecolor=_GROUND, edgecolor="none"))
     canvas.plot([left, left + _CELL_PX[0] - 10], [top - 1, top - 1], color=colour, linewidth=2, solid_capstyle="butt")
-    if picture is None:
-        box = Rectangle((left + 8, top + 8), width - 16, height - 16, facecolor="none", edgecolor="#c3cad1")
-        canvas.add_patch(box)
-        for start, end in ((8, height - 8), (height - 8, 8)):
-            canvas.plot([left + 8, left + width - 8], [top + start, top + end], color="#c3cad1", linewidth=1)
-    else:
-        x0, y0 = left + (width - picture.width) / 2, top + (height - picture.height) / 2
-        shown = (x0, x0 + picture.width, y0 + picture.height, y0)
-        canvas.imshow(np.asarray(picture), extent=shown, interpolation="nearest", aspect="auto", zorder=2)
-    say = _writer(canvas)
-    say(left, top + height + 14, _middle_cut(entry.image_name, _NAME_SIGNS), fontsize=7, weight="bold")
-    lines = textwrap.wrap(_drawable(entry.detail), _DETAIL_SIGNS, max_lines=_DETAIL_LINES, placeholder=" …")
+    show(canvas, entry.thumbnail, left, top)
+    below = top + PICTURE_PX[1]
+    say = writer(canvas)
+    say(left, below + 14, middle_cut(entry.image_name, _NAME_SIGNS), fontsize=7, weight="bold")
+    lines = textwrap.wrap(drawable(entry.detail), _DETAIL_SIGNS, max_lines=_DETAIL_LINES, placeholder=" …")
     for number, line in enumerate(lines):
-        say(left, top + height + 27 + 11.5 * number, line, fontsize=6.3, color=_FAINT)
-
-
-def _what_is_there(content: bytes) -> Image.Image | None:
-    """Return what can be decoded of a file, upright, RGB, no larger than a cell; None if that is nothing."""
-    with suppress(Exception), Image.open(BytesIO(content), formats=_formats()) as image:
-        if image.width * image.height > MOST_PIXELS:
-            return None
-        image.draft("RGB", (2 * _PICTURE_PX[0], 2 * _PICTURE_PX[1]))
-        try:
-            image.load()
-        except Exception:  # whatever a decoder raises; the rows before it are in the image
-            image.tile = []
-            if image.getbbox(alpha_only=False) is None:
-                return None
-        small: Image.Image = image
-        small.thumbnail(_PICTURE_PX)
-        with suppress(Exception):  # as EXIF may be broken too
-            small = ImageOps.exif_transpose(small)
-            small.thumbnail(_PICTURE_PX)
-        return _seen(small)
-    return None
-
-
-def _seen(image: Image.Image) -> Image.Image:
-    """Return an image as RGB; numbers that are no colours are spread from black to white."""
-    if image.mode[0] not in "IF":
-        return image.convert("RGB")
-    values = np.nan_to_num(np.asarray(image, np.float64), posinf=0, neginf=0)
-    low, high = values.min(), values.max()
-    return Image.fromarray(((values - low) / max(high - low, 1e-9) * 255).astype(np.uint8)).convert("RGB")
-
-
-@cache
-def _formats() -> tuple[str, ...]:
-    # Once and for good, as warnings.catch_warnings would swap the filters of all threads: Pillow warns of large images
-    # and of broken metadata, which is what is drawn here.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    return _FORMATS
-
-
-def _middle_cut(text: str, most: int) -> str:
-    """Return a name of at most so many signs: both its beginning and its end tell it from others."""
-    if len(text) <= most:
-        return text
-    end = (most - 1) // 2
-    return f"{text[: most - 1 - end]}…{text[-end:]}"
-
-
-@cache
-def _glyphs() -> frozenset[int]:
-    from matplotlib.font_manager import FontProperties, findfont, get_font
-
-    return frozenset(get_font(findfont(FontProperties(family="DejaVu Sans"))).get_charmap())
-
-
-def _drawable(text: str) -> str:
-    """Return text with a box for each sign that the font does not hold, of which matplotlib would warn."""
-    return "".join(sign if sign.isprintable() and ord(sign) in _glyphs() else "□" for sign in text)
-
-
-def _writer(axes: "Axes") -> Any:
-    """Return ``axes.text`` for words from outside."""
-
-    def say(x: float, y: float, text: str, **look: Any) -> None:
-        axes.text(x, y, _drawable(text), **{"color": _INK, "family": "DejaVu Sans", "parse_math": False, **look})
-
-    return say
-
-
-def _new_figure(width: float, height: float) -> "Figure":
-    """Return a figure of a size in inches that opens no window."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=_DPI)
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(figure: "Figure", path: Path, colours: int | None = None) -> Path:
-    """Write a PNG, of few colours where it shows photographs, so that no reader ever sees a half of it."""
-    file = BytesIO()
-    figure.savefig(file, format="png")
-    if colours is not None:
-        drawn = Image.open(file).convert("RGB").quantize(colours, dither=Image.Dither.NONE)
-        file = BytesIO()
-        drawn.save(file, "PNG", optimize=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        unfinished.write_bytes(file.getvalue())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return path
+        say(left, below + 27 + 11.5 * number, line, fontsize=6.3, color=FAINT)

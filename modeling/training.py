@@ -5,8 +5,11 @@ import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -17,150 +20,296 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
+from modeling import calibration, objectives
+from modeling.batches import Batches, pseudo_quadrats
 from modeling.errors import TrainingError
-from modeling.heads.linear import LinearHead
+from modeling.heads import kinds
+from modeling.heads.head import Head
+from modeling.objectives import Objective
+from modeling.problem import Problem
+from modeling.recipe import Recipe
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a head is trained. Dropout and smoothing were chosen by validation loss over 20 seeds."""
-
-    learning_rate: float = 2e-3
-    dropout: float = 0.3  # of standardised features
-    label_smoothing: float = 0.05
-    batch_size: int | None = None  # photographs; by default about a hundred steps an epoch
-    max_epochs: int = 100
-    patience: int = 10  # epochs without a better validation loss
-    seed: int = 0
-
-    def batch(self, example_count: int) -> int:
-        """Photographs in one step: a power of two from 64 to 1,024."""
-        if self.batch_size is not None:
-            return self.batch_size
-        hundredth = max(1, example_count // 100)
-        return min(1024, max(64, 1 << (hundredth.bit_length() - 1)))
+_CHUNK = 8192  # rows whose logits are looked at together
+_CALIBRATED_ON = 20_000  # validation examples, at most: their logits are held together
+_SHARE_OF_DEVICE = 0.5  # of a GPU's free memory that the examples may take
+_RATES = np.geomspace(1e-6, 1.0, 100)  # learning rates that are tried, a step each
+_SMOOTHED_OVER = 11  # tried rates whose losses are averaged: two thirds of an order of magnitude
+_LOST = 4  # times the lowest loss: no larger rate is worth trying
 
 
 @dataclass(frozen=True)
 class Examples:
-    """What a head learns from, and what tells it when to stop."""
+    """What a head learns from, and what tells it when to stop. An example is a tile of a photograph."""
 
-    features: NDArray[np.float32]  # (N, D)
+    features: NDArray[np.float32]  # (N, D), perhaps mapped from a file
     class_indices: NDArray[np.int64]  # (N)
     is_validation: NDArray[np.bool_]  # (N)
+    observations: NDArray[np.int64] | None = None  # (N) a number for each; None: each example is one of its own
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        """The observation of each example, as a number: (N)."""
+        return np.arange(len(self.class_indices)) if self.observations is None else self.observations
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a head answers to N observations that it has not learnt from."""
+
+    observations: NDArray[np.int64]  # (N) as the examples number them, ascending
+    truth: NDArray[np.int64]  # (N) class indices
+    best: NDArray[np.int64]  # (N) class indices
+    probabilities: NDArray[np.float64]  # (N) of the best: the mean of the calibrated ones of its tiles
+
+    @property
+    def is_right(self) -> NDArray[np.bool_]:
+        """Whether the best is the truth: (N)."""
+        right: NDArray[np.bool_] = self.best == self.truth
+        return right
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """How sure a head is of N validation examples; probabilities are of tiles, and so is their calibration."""
+
+    before: NDArray[np.float64]  # (N) highest probability
+    after: NDArray[np.float64]  # (N) the same once logits are divided by the temperature
+    is_right: NDArray[np.bool_]  # (N)
+
+    @property
+    def errors(self) -> tuple[float, float]:
+        """Expected calibration error, before and after."""
+        before, after = (
+            calibration.expected_calibration_error(confidences, self.is_right)
+            for confidences in (self.before, self.after)
+        )
+        return before, after
 
 
 @dataclass(frozen=True)
 class Fitted:
     """A head at its best epoch, and how it came there."""
 
-    network: LinearHead
+    network: Head
+    temperature: float  # that its logits are divided by
+    is_multi_label: bool  # probabilities are sigmoids of logits, not a softmax
     best_epoch: int  # counted from 0
-    epochs: int
-    validation_loss: float
-    validation_accuracy: float
+    epochs: int  # 0 where a head does not learn by steps
+    learning_rate: float | None  # None where it does not learn by steps
+    validation_loss: float  # negative log-likelihood of the examples; multi-label: the objective
+    answers: Answers
+    confidence: Confidence
+
+    @property
+    def validation_accuracy(self) -> float:
+        """Share of the validation observations that are answered right."""
+        return float(self.answers.is_right.mean())
 
     @property
     def weights_hash(self) -> str:
         """Hash of the weights, to compare two trainings by."""
-        whole = hashlib.sha256()
-        for name, tensor in sorted(self.network.state_dict().items()):
-            whole.update(name.encode())
-            whole.update(tensor.cpu().numpy().tobytes())
-        return whole.hexdigest()[:16]
+        return self.network.weights_hash
 
 
 def fit(
     examples: Examples,
-    class_count: int,
+    problem: Problem,
     recipe: Recipe,
     logger: Logger | None = None,
     on_epoch: Callable[[int], None] = lambda count: None,
+    inherit: Callable[[Head], None] | None = None,
 ) -> Fitted:
-    """Train a linear head with Adam and cross-entropy, stop early, and return it at its best epoch.
+    """Train a head, stop early, return it at its best epoch, calibrated on the validation examples.
+
+    Where the recipe says ``refit``, what is returned has learnt once more from all examples, for as many epochs; loss,
+    temperature and answers are those of the head that had not seen the validation examples.
+
+    The same examples, problem and recipe give the same head on the same machine, whatever ran before.
 
     Args:
-        examples: N photographs with their class indices; some for validation.
-        class_count: C.
-        recipe: Learning rate and the rest.
+        examples: N examples with their class indices; some for validation.
+        problem: What there is to tell apart.
+        recipe: Kind of head, objective and the rest.
         logger: Lightning's logger for curves; none by default.
         on_epoch: Told after each epoch, for a progress bar.
+        inherit: Puts weights of an older head into the new one before it learns.
 
     Raises:
-        TrainingError: If either side is empty or features are not finite.
+        TrainingError: If the examples or the recipe make no sense.
     """
-    _require_sense(examples)
-    pl.seed_everything(recipe.seed, workers=True, verbose=False)
-    features = torch.from_numpy(examples.features)
-    targets = torch.from_numpy(examples.class_indices)
-    held_out = torch.from_numpy(examples.is_validation)
-    network = LinearHead(features.shape[1], class_count, recipe.dropout)
-    network.standardise(features[~held_out])
-    module = _Training(network, recipe)
-    with tempfile.TemporaryDirectory(prefix="taxalake-head-") as folder, warnings.catch_warnings():
-        # Lightning advises worker processes for what is a matrix in memory.
-        warnings.simplefilter("ignore")
-        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-        best = ModelCheckpoint(dirpath=folder, monitor="val_loss", mode="min", save_top_k=1)
+    require_sense(examples, problem)
+    require_fitting(recipe, problem)
+    objective = objectives.of(recipe.objective, problem, dict(recipe.objective_settings))
+
+    def begun(side: _Side) -> Head:
+        pl.seed_everything(recipe.seed, workers=True, verbose=False)
+        network = kinds.of(recipe.head, problem, dict(recipe.head_settings))
+        network.begin(side.features, side.targets)
+        if inherit is not None:
+            inherit(network)
+        return network
+
+    with _quiet(), _deterministic():
+        train, held_out = _side(examples, False), _side(examples, True)
+        network = begun(train)
+        course = _Course(0, 0, None)
+        if network.learns_by_steps:
+            course = _train(network, objective, train, held_out, recipe, logger, on_epoch)
+        network = network.cpu().eval()
+        temperature, loss = _calibrated(network, objective.cpu().eval(), held_out, recipe)
+        answers = answer(network, examples, temperature, objective.is_multi_label)
+        confidence = _confidence(network, held_out, temperature, objective.is_multi_label)
+        if recipe.refit:
+            whole = _Side(torch.from_numpy(examples.features), torch.from_numpy(examples.class_indices))
+            network = begun(whole)
+            if network.learns_by_steps:
+                once = replace(recipe, max_epochs=course.best_epoch + 1, learning_rate=course.learning_rate)
+                _train(network, objective, whole, None, once, None, lambda count: None)
+            network = network.cpu().eval()
+    return Fitted(
+        network,
+        temperature,
+        objective.is_multi_label,
+        course.best_epoch,
+        course.epochs,
+        course.learning_rate,
+        loss,
+        answers,
+        confidence,
+    )
+
+
+def answer(network: Head, examples: Examples, temperature: float, is_multi_label: bool) -> Answers:
+    """Return what a head answers to the validation observations: the best of the mean probabilities of their tiles."""
+    rows = np.flatnonzero(examples.is_validation)
+    rows = rows[np.argsort(examples.groups[rows], kind="stable")]
+    groups = examples.groups[rows]
+    starts = np.flatnonzero(np.diff(groups, prepend=groups[0] - 1))
+    probability = calibration.sigmoid if is_multi_label else calibration.softmax
+    parts: list[tuple[NDArray[Any], ...]] = []
+    for some in _whole_observations(starts, len(rows)):
+        chunk = rows[some]
+        logits = logits_of(network, np.ascontiguousarray(examples.features[chunk]))
+        firsts = starts[(starts >= some.start) & (starts < some.stop)] - some.start
+        sizes = np.diff(firsts, append=len(chunk))[:, None]
+        means = np.add.reduceat(probability(logits, temperature).astype(np.float64), firsts) / sizes
+        best = means.argmax(axis=1)
+        truth = examples.class_indices[chunk[firsts]]
+        parts.append((examples.groups[chunk[firsts]], truth, best, means[np.arange(len(best)), best]))
+    return Answers(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def logits_of(network: Head, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the logits (N, C) of features (N, D)."""
+    with torch.inference_mode():
+        logits: NDArray[np.float32] = network(torch.from_numpy(features)).numpy()
+    return logits
+
+
+def key(inputs_digest: str, class_map_id: str, embedding_key: str, recipe: Recipe, started_from: str = "") -> str:
+    """Name a training by everything that it depends on: the same key gives the same head on the same machine."""
+    whole = [inputs_digest, class_map_id, embedding_key, recipe.spec, started_from]
+    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The examples of one side of the split."""
+
+    features: Tensor  # (N, D)
+    targets: Tensor  # (N)
+
+
+@dataclass(frozen=True)
+class _Course:
+    """How training by steps went."""
+
+    best_epoch: int
+    epochs: int
+    learning_rate: float | None
+
+
+def _train(
+    network: Head,
+    objective: Objective,
+    train: _Side,
+    held_out: _Side | None,
+    recipe: Recipe,
+    logger: Logger | None,
+    on_epoch: Callable[[int], None],
+) -> _Course:
+    """Train by steps with Adam; the network ends at its best epoch, or at the last where nothing is held out."""
+    with tempfile.TemporaryDirectory(prefix="taxalake-head-") as folder:
+        best = ModelCheckpoint(dirpath=folder, monitor="val_loss", mode="min", save_top_k=1, save_weights_only=True)
+        stop = EarlyStopping("val_loss", mode="min", patience=recipe.patience, check_finite=True)
         trainer = pl.Trainer(
             accelerator="auto",
             devices=1,
             max_epochs=recipe.max_epochs,
-            callbacks=[
-                best,
-                EarlyStopping("val_loss", mode="min", patience=recipe.patience, check_finite=True),
-                _Epochs(on_epoch),
-            ],
+            precision="bf16-mixed" if recipe.precision == "bfloat16" else "32-true",
+            callbacks=[] if held_out is None else [best, stop, _Epochs(on_epoch)],
             logger=logger if logger is not None else False,
             log_every_n_steps=1_000_000,  # curves have one point an epoch
+            enable_checkpointing=held_out is not None,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             deterministic="warn",
+            default_root_dir=folder,
         )
-        trainer.fit(
-            module,
-            _loader(features[~held_out], targets[~held_out], recipe, shuffled=True),
-            _loader(features[held_out], targets[held_out], recipe, shuffled=False),
-        )
+        device = trainer.strategy.root_device
+        examples = _on_device(train, device)
+
+        def batches() -> Batches:
+            return Batches(examples.features, examples.targets, network.class_count, recipe, device)
+
+        rate = recipe.learning_rate
+        if rate is None:
+            rate = _found_rate(network, objective, batches(), recipe, device)
+        module = _Training(network, objective, rate)
+        watched = None if held_out is None else _Watched(_on_device(held_out, device), network, recipe, device)
+        trainer.fit(module, batches(), watched)
+        if watched is None:
+            return _Course(recipe.max_epochs - 1, trainer.current_epoch, rate)
+        # A checkpoint is kept of a loss that is no number too, as of an infinite one.
+        if best.best_model_score is None or not best.best_model_score.isfinite():
+            raise TrainingError(
+                f"the validation loss of {recipe.objective!r} was never a number: a smaller learning_rate than "
+                f"{rate:g} may help"
+            )
         saved = torch.load(best.best_model_path, weights_only=True)
         module.load_state_dict(saved["state_dict"], strict=True)
-    network = network.cpu().eval()
-    loss, accuracy = _score(network, features[held_out], targets[held_out])
-    return Fitted(network, int(saved["epoch"]), trainer.current_epoch, loss, accuracy)
-
-
-def key(inputs_digest: str, class_map_id: str, embedding_key: str, poolings: tuple[str, ...], recipe: Recipe) -> str:
-    """Name a training by everything that it depends on: the same key gives the same head on the same machine."""
-    whole = [inputs_digest, class_map_id, embedding_key, list(poolings), asdict(recipe)]
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+    return _Course(int(saved["epoch"]), trainer.current_epoch, rate)
 
 
 class _Training(pl.LightningModule):
     """The optimiser, the objective and what is logged."""
 
-    def __init__(self, network: LinearHead, recipe: Recipe) -> None:
+    def __init__(self, network: Head, objective: Objective, learning_rate: float) -> None:
         super().__init__()
         self.network = network
-        self.recipe = recipe
+        self.objective = objective
+        self.learning_rate = learning_rate
+
+    def on_train_epoch_start(self) -> None:
+        self.objective.begin_epoch(self.current_epoch)
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         features, targets = batch
-        loss = functional.cross_entropy(self.network(features), targets, label_smoothing=self.recipe.label_smoothing)
+        loss = self.network.loss(self.objective, features, targets)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets))
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         features, targets = batch
-        logits = self.network(features)
-        # Without smoothing: the loss that is watched is the plain negative log-likelihood.
-        self.log("val_loss", functional.cross_entropy(logits, targets), batch_size=len(targets))
-        self.log("val_accuracy", (logits.argmax(1) == targets).float().mean(), batch_size=len(targets))
+        logits = self.network(features).float()
+        self.log("val_loss", _watched_loss(self.objective, logits, targets), batch_size=len(targets))
+        if targets.ndim == 1:
+            self.log("val_accuracy", (logits.argmax(1) == targets).float().mean(), batch_size=len(targets))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.network.parameters(), lr=self.recipe.learning_rate)
+        return torch.optim.Adam(self.network.parameters(), lr=self.learning_rate)
 
 
 class _Epochs(Callback):
@@ -171,26 +320,207 @@ class _Epochs(Callback):
         self._on_epoch(1)
 
 
-def _loader(features: Tensor, targets: Tensor, recipe: Recipe, shuffled: bool) -> DataLoader[tuple[Tensor, ...]]:
-    """Return batches that are sliced out of the matrix at once, not gathered row by row."""
-    data = TensorDataset(features, targets)
-    order = RandomSampler(data) if shuffled else range(len(data))
-    return DataLoader(data, batch_size=None, sampler=BatchSampler(order, recipe.batch(len(data)), drop_last=False))
+class _Watched:
+    """The validation examples in their order, the same in every epoch; as quadrats where those are learnt."""
+
+    def __init__(self, side: _Side, network: Head, recipe: Recipe, device: torch.device) -> None:
+        self._side, self._device = side, device
+        self._most = recipe.quadrat_species
+        self._class_count, self._seed = network.class_count, recipe.seed
+
+    def __len__(self) -> int:
+        return -(-len(self._side.targets) // _CHUNK)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        generator = torch.Generator().manual_seed(self._seed)
+        for at in range(0, len(self._side.targets), _CHUNK):
+            features = self._side.features[at : at + _CHUNK].to(self._device)
+            targets = self._side.targets[at : at + _CHUNK].to(self._device)
+            if self._most:
+                yield pseudo_quadrats(features, targets, self._class_count, self._most, generator)
+            else:
+                yield features, targets
 
 
-def _score(network: LinearHead, features: Tensor, targets: Tensor) -> tuple[float, float]:
+def _watched_loss(objective: Objective, logits: Tensor, targets: Tensor) -> Tensor:
+    """Return what tells when to stop.
+
+    Of one species it is the plain negative log-likelihood, whatever is trained: without smoothing, and what calibrated
+    probabilities are made of. Sigmoids have no likelihood of one species: there it is the objective.
+    """
+    loss: Tensor = objective(logits, targets) if objective.is_multi_label else functional.cross_entropy(logits, targets)
+    return loss
+
+
+def _found_rate(network: Head, objective: Objective, batches: Batches, recipe: Recipe, device: torch.device) -> float:
+    """Return the learning rate at which the loss falls fastest, by its order of magnitude (Smith 2017).
+
+    Network and chance are left as they were, so that a head learns as if the rate had been given. Lightning's own
+    finder ends with the epochs of the recipe, which may be a handful of steps, and draws its progress over any other.
+
+    Raises:
+        TrainingError: If the loss falls nowhere.
+    """
+    tried, judge = deepcopy(network).to(device), deepcopy(objective).to(device)
+    adam = torch.optim.Adam(tried.parameters())
+    losses: list[float] = []
+    endless = chain.from_iterable(repeat(batches))
+    with torch.random.fork_rng():
+        for rate, (features, targets) in zip(_RATES, endless, strict=False):
+            with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+                loss = tried.loss(judge, features, targets)
+            value = loss.item()
+            # Written so that NaN ends it too.
+            if not value <= _LOST * min([value, *losses]):
+                break
+            losses.append(value)
+            adam.param_groups[0]["lr"] = float(rate)
+            adam.zero_grad()
+            torch.autograd.backward(loss)
+            adam.step()
+    # The mean of the rates around, not of those before: it would find the fall later than it was.
+    smooth = np.convolve(losses, np.full(_SMOOTHED_OVER, 1 / _SMOOTHED_OVER), "valid")
+    slopes = np.diff(smooth) if len(losses) > _SMOOTHED_OVER else np.zeros(1)
+    if slopes.min() >= 0:
+        raise TrainingError("no learning rate was found at which the loss falls; give one: learning_rate = 0.002")
+    return float(_RATES[slopes.argmin() + _SMOOTHED_OVER // 2])
+
+
+def _calibrated(network: Head, objective: Objective, held_out: _Side, recipe: Recipe) -> tuple[float, float]:
+    """Return the temperature that fits the validation examples best, and the loss before it."""
+    every = -(-len(held_out.targets) // _CALIBRATED_ON)
+    total, rows = 0.0, 0
+    kept: list[tuple[NDArray[np.float32], NDArray[Any]]] = []
     with torch.inference_mode():
-        logits = network(features)
-        loss = functional.cross_entropy(logits, targets)
-        return float(loss), float((logits.argmax(1) == targets).float().mean())
+        for features, targets in _Watched(held_out, network, recipe, torch.device("cpu")):
+            found = network(features)
+            total += float(_watched_loss(objective, found, targets)) * len(targets)
+            rows += len(targets)
+            kept.append((found[::every].numpy(), targets[::every].numpy()))
+    logits, truth = (np.concatenate(column) for column in zip(*kept, strict=True))
+    if not objective.is_multi_label:
+        return calibration.fit_temperature(logits, truth), total / rows
+    is_there = truth > 0 if truth.ndim == 2 else np.eye(network.class_count, dtype=bool)[truth]
+    return calibration.fit_temperature_multi_label(logits, is_there), total / rows
 
 
-def _require_sense(examples: Examples) -> None:
+def _confidence(network: Head, held_out: _Side, temperature: float, is_multi_label: bool) -> Confidence:
+    probability = calibration.sigmoid if is_multi_label else calibration.softmax
+    parts = []
+    for at in range(0, len(held_out.targets), _CHUNK):
+        logits = logits_of(network, held_out.features[at : at + _CHUNK].numpy())
+        right = logits.argmax(axis=1) == held_out.targets[at : at + _CHUNK].numpy()
+        parts.append((probability(logits, 1.0).max(axis=1), probability(logits, temperature).max(axis=1), right))
+    before, after, is_right = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Confidence(before.astype(np.float64), after.astype(np.float64), is_right)
+
+
+def _whole_observations(starts: NDArray[np.int64], count: int) -> Iterator[slice]:
+    """Yield stretches of about as many rows as are looked at together, none of which cuts an observation."""
+    begin = 0
+    while begin < count:
+        later = starts[starts >= begin + _CHUNK]
+        end = int(later[0]) if len(later) else count
+        yield slice(begin, end)
+        begin = end
+
+
+def _side(examples: Examples, is_validation: bool) -> _Side:
+    """Return one side; a view where its rows lie together, so that a mapped file is not read into memory."""
+    rows = np.flatnonzero(examples.is_validation == is_validation)
+    together: Any = slice(int(rows[0]), int(rows[-1]) + 1) if rows[-1] - rows[0] + 1 == len(rows) else rows
+    return _Side(torch.from_numpy(examples.features[together]), torch.from_numpy(examples.class_indices[together]))
+
+
+def _on_device(side: _Side, device: torch.device) -> _Side:
+    """Return a side with its whole matrix on the device, if that has room for it."""
+    if device.type != "cuda":
+        return side
+    free, _ = torch.cuda.mem_get_info(device)
+    if side.features.nbytes > _SHARE_OF_DEVICE * free:
+        return side
+    return _Side(side.features.to(device), side.targets.to(device))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence advice that is not for this: Lightning's on worker processes for what is a matrix in memory."""
+    lightning = logging.getLogger("pytorch_lightning")
+    level = lightning.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        lightning.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            lightning.setLevel(level)
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    """Let every sum be taken in the same order. Lightning switches this on as well, and never off again."""
+    was_on, only_warned = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    benchmark = torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(was_on, warn_only=only_warned)
+        torch.backends.cudnn.benchmark = benchmark
+
+
+def require_fitting(recipe: Recipe, problem: Problem) -> None:
+    """Refuse a recipe whose parts are unknown, do not fit each other, or do not fit the problem.
+
+    Raises:
+        TrainingError: If that is so; nothing was trained.
+    """
+    objective = objectives.of(recipe.objective, problem, dict(recipe.objective_settings))
+    head = kinds.of(recipe.head, problem, dict(recipe.head_settings))
+    by_steps = head.learns_by_steps
+    if objective.is_multi_label and head.is_softmax_only:
+        raise TrainingError(
+            f"logits of a {recipe.head!r} head are logarithms of shares of one species, and {recipe.objective!r} is "
+            f"for several"
+        )
+    if recipe.quadrat_species and not objective.is_multi_label:
+        raise TrainingError(
+            f"pseudo-quadrats hold several species, and {recipe.objective!r} is for one: "
+            f"{', '.join(name for name, kind in objectives.OBJECTIVES.items() if kind.is_multi_label)} are for several"
+        )
+    if recipe.mixup and (objective.is_multi_label or not objective.takes_shares):
+        raise TrainingError(f"mixup makes shares of species, and {recipe.objective!r} takes none")
+    has_objective = recipe.objective != Recipe.objective or recipe.objective_settings
+    is_drawn = recipe.sampling != Recipe.sampling or recipe.mixup or recipe.quadrat_species
+    if not by_steps and (has_objective or is_drawn):
+        raise TrainingError(
+            f"a {recipe.head!r} head does not learn by steps: objective, sampling, mixup and pseudo-quadrats mean "
+            f"nothing to it"
+        )
+
+
+def require_sense(examples: Examples, problem: Problem) -> None:
+    """Refuse examples that nothing can be learnt from.
+
+    Raises:
+        TrainingError: If a side of the split is empty, features are not finite, or a class index has no class.
+    """
     train, val = int((~examples.is_validation).sum()), int(examples.is_validation.sum())
     if not train or not val:
         raise TrainingError(
             f"{train} photographs to train on and {val} to validate on: both are needed. Give a split column, or "
             f"more labelled observations of the species that have only a few."
         )
-    if not np.isfinite(examples.features).all():
-        raise TrainingError("an embedding holds NaN or infinity")
+    for at in range(0, len(examples.features), _CHUNK):
+        finite = np.isfinite(examples.features[at : at + _CHUNK]).all(axis=1)
+        if not finite.all():
+            raise TrainingError(f"an embedding holds NaN or infinity: that of example {at + int(finite.argmin())}")
+    lowest, highest = int(examples.class_indices.min()), int(examples.class_indices.max())
+    if lowest < 0 or highest >= problem.class_count:
+        raise TrainingError(
+            f"class indices are from {lowest} to {highest}, and those of the class map from 0 to "
+            f"{problem.class_count - 1}"
+        )

@@ -1,6 +1,6 @@
 """Pictures of what a head learnt: how honest it is, what it confuses, what it pulls apart, and what the tail costs.
 
-Pure drawing from values to PNG files, in the manner of ``modeling.intake_figures``: what is drawn is decided by others.
+Pure drawing from values to PNG files: what is drawn is decided by others.
 """
 
 import math
@@ -8,6 +8,7 @@ import textwrap
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -17,34 +18,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modeling.calibration import Reliability
-from modeling.errors import ModelingError
-from modeling.intake_figures import (
-    _ACCENT,
-    _DPI,
-    _FAINT,
-    _GROUND,
-    _INK,
-    _PICTURE_PX,
+from modeling.drawing import (
+    ACCENT,
+    BAD,
     CUT_OFFS,
-    _drawable,
-    _middle_cut,
-    _new_figure,
-    _save,
-    _what_is_there,
-    _writer,
+    DASHED,
+    DPI,
+    FAINT,
+    FAMILY,
+    GROUND,
+    INK,
+    PALE,
+    PICTURE_PX,
+    drawable,
+    middle_cut,
+    panelled,
+    save,
+    say_why_empty,
+    sheet,
+    show,
+    writer,
 )
+from modeling.errors import ModelingError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 MOST_PAIRS = 12  # confusions of one figure
 MOST_POINTS = 2000  # of a map: beyond, points hide each other and UMAP takes minutes
 MOST_COLOURS = 10  # species of a map that are told apart
 _NEIGHBOURS = 15  # of UMAP, as it has them by default
 _FEWEST_FOR_UMAP = 4  # its start takes three eigenvectors of the graph of neighbours
-_BAD, _PALE_BAD, _PALE = "#b4443c", "#e9c7c4", "#9fcab8"
-_OTHERS = "#c3cad1"
+_PALE_BAD, _PALE_ACCENT = "#e9c7c4", "#9fcab8"
 # No grey, which is everything else; neighbours differ in shape too, for eyes that take two colours for one.
 _COLOURS = (
     *("#1f6fb2", "#e08a1e", "#2a9d6f", "#c8443a", "#7a4fa3"),
@@ -53,7 +58,7 @@ _COLOURS = (
 _SHAPES = "os^Dv" * 2
 
 _SIDE_PX, _HEAD_PX, _GAP_PX = 24, 76, 12
-_CARD_PX = (2 * _PICTURE_PX[0] + _GAP_PX, _PICTURE_PX[1] + 80)  # (width, height)
+_CARD_PX = (2 * PICTURE_PX[0] + _GAP_PX, PICTURE_PX[1] + 80)  # (width, height)
 _NAME_SIGNS, _MOST_SIGNS = 28, 150
 _WORST = 5  # species that are named
 
@@ -82,7 +87,7 @@ def draw_reliability(
         title: Above the figure.
         path: The PNG file to write; replaced in one step.
     """
-    figure, panels = _panels(
+    figure, panels = panelled(
         [["head", "head"], ["before", "after"], ["counts before", "counts after"]], (10.4, 7.2), heights=[0.5, 4.5, 1.3]
     )
     _write_head(panels["head"], title, "how often the answer was right, against how sure the head was of it")
@@ -93,20 +98,20 @@ def draw_reliability(
     ):
         _draw_bins(diagram, found)
         words = "no answer to judge" if math.isnan(error) else f"ECE {error:.3f}"
-        diagram.set_title(f"{when}: {words}", loc="left", fontsize=12, color=_INK)
+        diagram.set_title(f"{when}: {words}", loc="left", fontsize=12, color=INK)
         total = int(found.count.sum())
         width = found.upper - found.lower
-        counts.bar(found.lower, found.count / max(total, 1), width, align="edge", color=_FAINT, edgecolor="white")
+        counts.bar(found.lower, found.count / max(total, 1), width, align="edge", color=FAINT, edgecolor="white")
         counts.set_xlim(0, 1)
         counts.set_ylim(bottom=0)
-        counts.set_xlabel(f"how sure the head was, of {total:,} answers", fontsize=10, color=_INK)
+        counts.set_xlabel(f"how sure the head was, of {total:,} answers", fontsize=10, color=INK)
     for name, label in (("before", "share of right answers"), ("counts before", "share of answers")):
-        panels[name].set_ylabel(label, fontsize=10, color=_INK)
+        panels[name].set_ylabel(label, fontsize=10, color=INK)
     handles, labels = zip(*_legend_of_bins(), strict=True)
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=len(labels), fontsize=9, frameon=False, labelcolor=_INK
+        handles, labels, loc="outside lower center", ncols=len(labels), fontsize=9, frameon=False, labelcolor=INK
     )
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def draw_confusions(pairs: Sequence[Confusion], path: Path) -> Path:
@@ -121,17 +126,15 @@ def draw_confusions(pairs: Sequence[Confusion], path: Path) -> Path:
     columns = 2 if len(shown) != 1 else 1
     width = 2 * _SIDE_PX + columns * _CARD_PX[0] + (columns - 1) * 3 * _GAP_PX
     height = _HEAD_PX + math.ceil(len(shown) / columns) * _CARD_PX[1] + _GAP_PX
-    figure = _new_figure(width / _DPI, height / _DPI)
-    canvas = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
-    canvas.set_axis_off()
-    say = _writer(canvas)
+    figure, canvas = sheet(width, height)
+    say = writer(canvas)
     say(_SIDE_PX, 34, "what is taken for what", fontsize=15, weight="bold")
-    say(_SIDE_PX, 56, _words_of_confusions(ranked, len(shown)), fontsize=10, color=_FAINT)
+    say(_SIDE_PX, 56, _words_of_confusions(ranked, len(shown)), fontsize=10, color=FAINT)
     for position, pair in enumerate(shown):
         row, column = divmod(position, columns)
         left, top = _SIDE_PX + column * (_CARD_PX[0] + 3 * _GAP_PX), _HEAD_PX + row * _CARD_PX[1]
         _draw_pair(canvas, pair, left, top)
-    return _save(figure, path, colours=256)
+    return save(figure, path, colours=256)
 
 
 def draw_embedding_map(
@@ -160,7 +163,7 @@ def draw_embedding_map(
             raise ModelingError(f"a point (x, y) for each of {len(names)} names is drawn, not points of {drawn.shape}")
     layout = [["head"] * (len(maps) + 1), [*maps, "words"]]
     size = (4 + 5.2 * len(maps), 6.2)
-    figure, panels = _panels(layout, size, heights=[0.5, 5], widths=[5.2] * len(maps) + [3.4])
+    figure, panels = panelled(layout, size, heights=[0.5, 5], widths=[5.2] * len(maps) + [3.4])
     kept = map_sample(len(names))
     counted = f"{len(kept):,} of {len(names):,} drawn" if len(kept) < len(names) else f"{len(names):,} drawn"
     _write_head(panels["head"], title, f"photographs that lie close are alike to the model; {counted}")
@@ -170,10 +173,10 @@ def draw_embedding_map(
     for name, drawn in maps.items():
         _draw_points(panels[name], drawn[kept], ranks)
     if before is not None:
-        panels["before"].set_title("before: embeddings", loc="left", fontsize=11, color=_INK)
-        panels["after"].set_title("after: logits of the head", loc="left", fontsize=11, color=_INK)
+        panels["before"].set_title("before: embeddings", loc="left", fontsize=11, color=INK)
+        panels["after"].set_title("after: logits of the head", loc="left", fontsize=11, color=INK)
     _write_legend(panels["words"], ranked)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def map_sample(count: int, seed: int = 42) -> NDArray[np.int64]:
@@ -210,7 +213,7 @@ def embedding_map(features: NDArray[np.floating[Any]], seed: int = 42) -> tuple[
         return _principal(_standardised(features)), "PCA"
     neighbours = min(_NEIGHBOURS, len(features) - 1)
     # With a seed it runs in one thread; asked for more, it warns.
-    layout = umap.UMAP(n_neighbors=neighbours, n_components=2, metric="euclidean", random_state=seed, n_jobs=1)
+    layout = umap(n_neighbors=neighbours, n_components=2, metric="euclidean", random_state=seed, n_jobs=1)
     return np.asarray(layout.fit_transform(_standardised(features)), np.float64), "UMAP"
 
 
@@ -232,7 +235,7 @@ def draw_per_species(
         raise ModelingError(
             f"an F1 and a count for each of {len(names)} species are drawn, not {f1.shape} and {train_counts.shape}"
         )
-    figure, panels = _panels([["head", "head"], ["seen", "words"]], (13.0, 5.8), [0.5, 5], [8.6, 4.4])
+    figure, panels = panelled([["head", "head"], ["seen", "words"]], (13.0, 5.8), [0.5, 5], [8.6, 4.4])
     has_one = ~np.isnan(f1)
     scores, counts = f1[has_one].astype(np.float64), train_counts[has_one].astype(np.int64)
     judged = [name for name, is_judged in zip(names, has_one, strict=True) if is_judged]
@@ -243,28 +246,14 @@ def draw_per_species(
     _write_head(panels["head"], "what the long tail costs", words + without)
     _draw_scores(panels["seen"], scores, counts, worst)
     _write_scores(panels["words"], judged, scores, counts, worst)
-    return _save(figure, path)
-
-
-def _panels(
-    layout: list[list[str]], size: tuple[float, float], heights: list[float], widths: list[float] | None = None
-) -> "tuple[Figure, dict[str, Axes]]":
-    figure = _new_figure(*size)
-    figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.08)
-    panels: dict[str, Axes] = figure.subplot_mosaic(layout, height_ratios=heights, width_ratios=widths)  # type: ignore[arg-type]
-    for name, axes in panels.items():
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(labelsize=9, colors=_INK)
-        if name in {"head", "words"}:
-            axes.set_axis_off()
-    return figure, panels
+    return save(figure, path)
 
 
 def _write_head(axes: "Axes", title: str, line: str) -> None:
-    say = _writer(axes)
+    say = writer(axes)
     width = axes.figure.bbox.width - 100
     say(0, 1, _fitted(title, width, 15, "bold"), fontsize=15, weight="bold", va="top")
-    say(0, 0, line, fontsize=10, color=_FAINT, va="bottom")
+    say(0, 0, line, fontsize=10, color=FAINT, va="bottom")
 
 
 def _draw_bins(axes: "Axes", found: Reliability) -> None:
@@ -272,10 +261,10 @@ def _draw_bins(axes: "Axes", found: Reliability) -> None:
     lower, width = found.lower[filled], (found.upper - found.lower)[filled]
     accuracy, confidence = found.accuracy[filled], found.mean_confidence[filled]
     gap = confidence - accuracy
-    axes.bar(lower, accuracy, width, align="edge", color=_ACCENT, edgecolor="white")
+    axes.bar(lower, accuracy, width, align="edge", color=ACCENT, edgecolor="white")
     axes.bar(lower, gap.clip(min=0), width, accuracy, align="edge", color=_PALE_BAD, edgecolor="white")
-    axes.bar(lower, gap.clip(max=0), width, accuracy, align="edge", color=_PALE, edgecolor="white")
-    axes.plot([0, 1], [0, 1], color=_INK, linewidth=1, linestyle=(0, (4, 3)))
+    axes.bar(lower, gap.clip(max=0), width, accuracy, align="edge", color=_PALE_ACCENT, edgecolor="white")
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=DASHED)
     axes.set(xlim=(0, 1), ylim=(0, 1))
 
 
@@ -283,10 +272,10 @@ def _legend_of_bins() -> list[tuple[Any, str]]:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    line = Line2D([], [], color=_INK, linewidth=1, linestyle=(0, (4, 3)))
+    line = Line2D([], [], color=INK, linewidth=1, linestyle=DASHED)
     return [
-        (Patch(color=_ACCENT), "right"),
-        (Patch(color=_PALE), "more right than sure"),
+        (Patch(color=ACCENT), "right"),
+        (Patch(color=_PALE_ACCENT), "more right than sure"),
         (Patch(color=_PALE_BAD), "less right than sure"),
         (line, "as sure as right"),
     ]
@@ -301,48 +290,30 @@ def _words_of_confusions(ranked: Sequence[Confusion], shown: int) -> str:
 
 
 def _draw_pair(canvas: "Axes", pair: Confusion, left: float, top: float) -> None:
-    say = _writer(canvas)
-    canvas.plot([left, left + _CARD_PX[0]], [top, top], color=_BAD, linewidth=2, solid_capstyle="butt")
+    say = writer(canvas)
+    canvas.plot([left, left + _CARD_PX[0]], [top, top], color=BAD, linewidth=2, solid_capstyle="butt")
     for start, content, role, name in (
         (left, pair.photograph, f"{pair.count:,} of this species", pair.species),
-        (left + _PICTURE_PX[0] + _GAP_PX, pair.example, "taken for this one", pair.answered),
+        (left + PICTURE_PX[0] + _GAP_PX, pair.example, "taken for this one", pair.answered),
     ):
-        say(start, top + 17, role, fontsize=7.5, color=_BAD)
-        _show(canvas, content, start, top + 24)
+        say(start, top + 17, role, fontsize=7.5, color=BAD)
+        show(canvas, content, start, top + 24)
         lines = textwrap.wrap(name, _NAME_SIGNS, max_lines=2, placeholder=" …")
         for number, line in enumerate(lines):
-            fitted = _fitted(line, _PICTURE_PX[0], 8, "bold")
-            say(start, top + _PICTURE_PX[1] + 38 + 14 * number, fitted, fontsize=8, weight="bold")
-
-
-def _show(canvas: "Axes", content: bytes | None, left: float, top: float) -> None:
-    """Show a photograph, or a crossed box where nothing of it can be decoded."""
-    from matplotlib.patches import Rectangle
-
-    width, height = _PICTURE_PX
-    picture = None if content is None else _what_is_there(content)
-    canvas.add_patch(Rectangle((left, top), width, height, facecolor=_GROUND, edgecolor="none"))
-    if picture is not None:
-        x0, y0 = left + (width - picture.width) / 2, top + (height - picture.height) / 2
-        shown = (x0, x0 + picture.width, y0 + picture.height, y0)
-        canvas.imshow(np.asarray(picture), extent=shown, interpolation="nearest", aspect="auto", zorder=2)
-        return
-    box = Rectangle((left + 8, top + 8), width - 16, height - 16, facecolor="none", edgecolor=_OTHERS)
-    canvas.add_patch(box)
-    for start, end in ((8, height - 8), (height - 8, 8)):
-        canvas.plot([left + 8, left + width - 8], [top + start, top + end], color=_OTHERS, linewidth=1)
+            fitted = _fitted(line, PICTURE_PX[0], 8, "bold")
+            say(start, top + PICTURE_PX[1] + 38 + 14 * number, fitted, fontsize=8, weight="bold")
 
 
 def _draw_points(axes: "Axes", points: NDArray[np.floating[Any]], ranks: NDArray[np.int64]) -> None:
-    axes.set(xticks=[], yticks=[], facecolor=_GROUND)
+    axes.set(xticks=[], yticks=[], facecolor=GROUND)
     axes.spines[:].set_visible(False)
     if not len(points):
-        axes.text(0.5, 0.5, "nothing to map", ha="center", va="center", fontsize=13, color=_FAINT)
+        say_why_empty(axes, "nothing to map")
         return
     axes.margins(0.04)
     size = 26 if len(points) <= 500 else 13
     x, y = points[ranks >= MOST_COLOURS].T
-    axes.scatter(x, y, s=size * 0.6, color=_OTHERS, linewidths=0)
+    axes.scatter(x, y, s=size * 0.6, color=PALE, linewidths=0)
     # The most frequent first: of what lies on top of each other the rarer is seen.
     for rank in range(MOST_COLOURS):
         x, y = points[ranks == rank].T
@@ -352,14 +323,14 @@ def _draw_points(axes: "Axes", points: NDArray[np.floating[Any]], ranks: NDArray
 def _write_legend(axes: "Axes", ranked: Sequence[tuple[str, int]]) -> None:
     """Write colours, names and counts by hand: matplotlib's legend leaves out names that begin with ``_``."""
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    say = _writer(axes)
+    say = writer(axes)
     rows = [(_COLOURS[rank], _SHAPES[rank], name, count) for rank, (name, count) in enumerate(ranked[:MOST_COLOURS])]
     others = ranked[MOST_COLOURS:]
     if others:
         words = f"{len(others):,} other species" if len(others) > 1 else others[0][0]
-        rows.append((_OTHERS, "o", words, sum(count for _, count in others)))
+        rows.append((PALE, "o", words, sum(count for _, count in others)))
     if rows:
-        say(1, 0.97, "photographs", va="center", ha="right", fontsize=9, color=_FAINT)
+        say(1, 0.97, "photographs", va="center", ha="right", fontsize=9, color=FAINT)
     for number, (colour, shape, name, count) in enumerate(rows, start=1):
         y = 0.97 - 0.06 * number
         axes.plot([0.03], [y], marker=shape, markersize=7, color=colour, linestyle="none", markeredgewidth=0)
@@ -372,33 +343,31 @@ def _draw_scores(axes: "Axes", scores: NDArray[np.float64], counts: NDArray[np.i
 
     if not len(scores):
         axes.set_axis_off()
-        axes.text(0.5, 0.5, "nothing to judge", ha="center", va="center", fontsize=13, color=_FAINT)
+        say_why_empty(axes, "nothing to judge")
         return
     # No logarithm has a zero: never seen in training is half a photograph.
     places = np.maximum(counts, 0.5)
     is_many = len(scores) > 500
     axes.set_xscale("log")
-    axes.scatter(places, scores, s=12 if is_many else 34, color=_ACCENT, alpha=0.3 if is_many else 0.6, linewidths=0)
+    axes.scatter(places, scores, s=12 if is_many else 34, color=ACCENT, alpha=0.3 if is_many else 0.6, linewidths=0)
     chosen = list(ringed)
-    axes.scatter(
-        places[chosen], scores[chosen], s=90, facecolors="none", edgecolors=_BAD, linewidths=1.4, clip_on=False
-    )
+    axes.scatter(places[chosen], scores[chosen], s=90, facecolors="none", edgecolors=BAD, linewidths=1.4, clip_on=False)
     right = max(places.max(), CUT_OFFS[-1]) * 1.5
     left = 0.4 if counts.min() < 1 else 0.8
     for start, end, is_in in _groups(counts):
         low, high = max(start - 0.5, left), right if end is None else end - 0.5
         if is_in.any():
-            axes.plot([low, high], [scores[is_in].mean()] * 2, color=_INK, linewidth=2, solid_capstyle="butt")
+            axes.plot([low, high], [scores[is_in].mean()] * 2, color=INK, linewidth=2, solid_capstyle="butt")
         if end is not None:
-            axes.axvline(high, color=_OTHERS, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
+            axes.axvline(high, color=PALE, linewidth=0.9, linestyle=DASHED, zorder=0)
     axes.set_xlim(left, right)
     axes.set_ylim(-0.04, 1.04)
     powers = [10**power for power in range(math.ceil(math.log10(right)))]
     axes.xaxis.set_major_locator(FixedLocator([*([0.5] if counts.min() < 1 else []), *powers]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}" if count >= 1 else "0"))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("photographs of the species in training", fontsize=10, color=_INK)
-    axes.set_ylabel("F1 of the species; lines: means of groups", fontsize=10, color=_INK)
+    axes.set_xlabel("photographs of the species in training", fontsize=10, color=INK)
+    axes.set_ylabel("F1 of the species; lines: means of groups", fontsize=10, color=INK)
 
 
 def _write_scores(
@@ -412,7 +381,7 @@ def _write_scores(
     if not names:
         return
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    say = _writer(axes)
+    say = writer(axes)
     line = 1 / (len(CUT_OFFS) + _WORST + 5)
     top = 1 - line / 2
 
@@ -448,25 +417,25 @@ def _fitted(text: str, width_px: float, size: float, weight: str = "normal") -> 
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
-    font = FontProperties(family="DejaVu Sans", size=size, weight=weight)
+    font = FontProperties(family=FAMILY, size=size, weight=weight)
 
     def width(words: str) -> float:
         points: float = text_to_path.get_text_width_height_descent(words, font, ismath=False)[0]
-        return points * _DPI / 72
+        return points * DPI / 72
 
-    drawable = _drawable(text)
-    if len(drawable) <= _MOST_SIGNS and width(drawable) <= width_px:
-        return drawable
-    cuts = [_middle_cut(drawable, most) for most in range(3, max(min(len(drawable), _MOST_SIGNS), 4))]
+    shown = drawable(text)
+    if len(shown) <= _MOST_SIGNS and width(shown) <= width_px:
+        return shown
+    cuts = [middle_cut(shown, most) for most in range(3, max(min(len(shown), _MOST_SIGNS), 4))]
     return cuts[max(bisect_right(cuts, width_px, key=width) - 1, 0)]
 
 
 def _umap() -> Any:
-    """Return umap-learn, or None where it is not installed."""
-    try:
-        return import_module("umap")
-    except ImportError:
-        return None
+    """Return UMAP's class, or None where umap-learn is not installed."""
+    # A folder that is left of an uninstalled library can still be imported, and holds nothing.
+    with suppress(ImportError):
+        return getattr(import_module("umap"), "UMAP", None)
+    return None
 
 
 def _standardised(features: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

@@ -1,40 +1,42 @@
 """One linear layer on standardised embeddings."""
 
-import torch
+from typing import Any, ClassVar, Self
+
 from torch import Tensor, nn
 
+from modeling.choices import checked
+from modeling.heads.head import Head
+from modeling.problem import Problem
 
-class LinearHead(nn.Module):
+
+class LinearHead(Head):
     """``logits = W dropout((x - mean) / std) + b``; mean and std are those of the training embeddings.
 
-    Dimensions of a frozen backbone differ in scale by orders of magnitude; standardised, one learning rate fits all
-    of them. Weights begin at zero: without hidden layers nothing has to be told apart by chance, and what was never
-    seen is never preferred.
+    Weights begin at zero: without hidden layers nothing has to be told apart by chance, and what was never seen is
+    never preferred.
     """
 
-    mean: Tensor
-    std: Tensor
+    kind: ClassVar[str] = "linear"
+    class_rows: ClassVar[tuple[str, ...]] = ("layer.weight", "layer.bias")
 
     def __init__(self, dimension: int, class_count: int, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.dimension = dimension
-        self.register_buffer("mean", torch.zeros(dimension))
-        self.register_buffer("std", torch.ones(dimension))
+        super().__init__(dimension, class_count)
         self.dropout = nn.Dropout(dropout)  # of features, in training only
         self.layer = nn.Linear(dimension, class_count)
         nn.init.zeros_(self.layer.weight)
         nn.init.zeros_(self.layer.bias)
 
-    def standardise(self, features: Tensor) -> None:
-        """Take mean and standard deviation from training features (N, D)."""
-        self.mean.copy_(features.mean(dim=0))
-        spread = features.std(dim=0, correction=0)
-        # A dimension that moves by no more than rounding says nothing, then and later: infinity makes a zero of all it
-        # ever holds. A small divisor would make a huge feature of the first image in which it moves.
-        still = spread <= 1e-6 * self.mean.abs().clamp_min(1.0)
-        self.std.copy_(spread.masked_fill(still, torch.inf))
+    @classmethod
+    def of(cls, problem: Problem, settings: dict[str, Any]) -> Self:
+        """Build a head that has learnt nothing. Settings: dropout (0 to 1)."""
+        asked = checked(cls.kind, settings, {"dropout": 0.3})
+        return cls(problem.dimension, problem.class_count, asked["dropout"])
+
+    def settings(self) -> dict[str, Any]:
+        """Return the dropout."""
+        return {"dropout": self.dropout.p}
 
     def forward(self, features: Tensor) -> Tensor:
         """Return logits (N, C) of features (N, D)."""
-        logits: Tensor = self.layer(self.dropout((features - self.mean) / self.std))
+        logits: Tensor = self.layer(self.dropout(self.standardised(features)))
         return logits

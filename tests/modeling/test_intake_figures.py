@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from modeling import intake_figures
+from modeling import drawing, intake_figures
 from modeling.intake_figures import MOST_CELLS, SetAside, contact_sheet, draw_dataset
 
 NOWHERE = np.empty((0, 2))
@@ -25,7 +25,7 @@ BLUES = encoded(noise(0, 400, 300).point([0] * 512 + [215 + value // 8 for value
 @pytest.fixture
 def words(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """Return all that a figure says, in the order of drawing."""
-    monkeypatch.setattr(intake_figures, "_save", lambda figure, *_, **__: figure)
+    monkeypatch.setattr(intake_figures, "save", lambda figure, *_, **__: figure)
 
     def said(draw: Callable[..., Any], *given: object) -> list[str]:
         figure = draw(Path("nowhere.png"), *given)
@@ -215,20 +215,20 @@ def test_where_nothing_can_be_decoded_there_is_a_card(tmp_path, content):
 
 
 def test_an_image_over_the_limit_is_not_decoded(tmp_path, monkeypatch):
-    monkeypatch.setattr(intake_figures, "MOST_PIXELS", 400 * 300 - 1)
+    monkeypatch.setattr(drawing, "MOST_PIXELS", 400 * 300 - 1)
     assert not is_blue_drawn(contact_sheet(tmp_path / "s.png", "d", set_aside("too_large", 1, BLUE), {"too_large": 1}))
 
 
 def test_numbers_that_are_no_colours_are_shown_from_black_to_white():
     slope = Image.fromarray(np.linspace(-3, 5, 100, dtype=np.float32).reshape(1, -1).repeat(60, axis=0))
-    shown = np.asarray(intake_figures._what_is_there(encoded(slope, "TIFF")))
+    shown = np.asarray(drawing.what_is_there(encoded(slope, "TIFF")))
     assert (shown.min(), shown.max()) == (0, 255)
 
 
 def test_what_is_shown_stands_upright():
     exif = Image.Exif()
     exif[0x0112] = 6
-    shown = intake_figures._what_is_there(encoded(noise(0, 90, 60), "JPEG", exif=exif))
+    shown = drawing.what_is_there(encoded(noise(0, 90, 60), "JPEG", exif=exif))
     assert shown.size == (60, 90)
 
 
@@ -243,5 +243,5 @@ def test_however_an_image_is_broken_it_is_shown_or_not_but_nothing_is_raised(ori
     content = bytearray(original)
     for position, value in changes:
         content[position % len(content)] = value
-    shown = intake_figures._what_is_there(bytes(content[:end]))
+    shown = drawing.what_is_there(bytes(content[:end]))
     assert shown is None or (shown.mode == "RGB" and shown.width <= 226 and shown.height <= 160)

@@ -4,15 +4,17 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from drawn_photographs import plain
+from safetensors.torch import load_file, save_file
 
-from modeling.errors import RegistryError
-from modeling.heads import TrainedHead
+from modeling.errors import RegistryError, TrainingError
+from modeling.heads import CONTRACT, WEIGHTS, TrainedHead
 from modeling.registry import CHALLENGER, CHAMPION, Registry, TableRead, Version
 
 
 def register(registry: Registry, name: str, head: TrainedHead, **tags: str) -> Version:
     with registry.run(name, "train", {}) as run:
-        return registry.register(name, run, head, tags, "some words")
+        return registry.register(name, run, registry.log(run, head), tags, "some words")
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +112,7 @@ def test_tables_tell_models_of_one_name_apart(registry: Registry, head: TrainedH
 
 def test_a_version_is_born_with_its_tags_and_its_run(registry: Registry, head: TrainedHead):
     with registry.run("elms", "train", {"dataset": "park"}) as run:
-        version = registry.register("elms", run, head, {"embedding_key": "e", "seed": "0"}, "words")
+        version = registry.register("elms", run, registry.log(run, head), {"embedding_key": "e", "seed": "0"}, "words")
     assert version.tags == {"embedding_key": "e", "seed": "0"}
     assert version.run_id == run.run_id
     assert version.uri == "models:/elms/1"
@@ -129,6 +131,50 @@ def test_a_head_is_read_back_as_it_was_registered(registry: Registry, poplars: V
     assert found.network.state_dict().keys() == head.network.state_dict().keys()
     assert all(tensor.equal(head.network.state_dict()[name]) for name, tensor in found.network.state_dict().items())
     assert replace(found, network=head.network) == head
+
+
+def test_a_registered_model_whose_weights_were_changed_is_refused(
+    new_registry: Registry, head: TrainedHead, tmp_path: Path
+):
+    version = register(new_registry, "aspens", head)
+    (file,) = (tmp_path / "artifacts").rglob(WEIGHTS)
+    weights = load_file(file)
+    weights["layer.bias"][0] += 1e-3
+    save_file(weights, file)
+    for load in (new_registry.head, new_registry.model):
+        with pytest.raises(TrainingError, match=rf"holds weights \w+, and {CONTRACT} beside it says .* register"):
+            load(version)
+
+
+def test_temperature_and_kind_of_probabilities_are_read_back(registry: Registry, head: TrainedHead):
+    version = register(registry, "willow", replace(head, temperature=2.5, is_multi_label=True))
+    found = registry.head(version)
+    assert (found.temperature, found.is_multi_label) == (2.5, True)
+
+
+def test_a_run_can_be_shown_under_another_and_there_is_one_of_a_name(registry: Registry):
+    runs = []
+    for within in ("first", "first", "second", None):
+        with registry.run("firs", "cell", {}, within=within) as run:
+            runs.append(mlflow.get_run(run.run_id).data.tags.get("mlflow.parentRunId"))
+    assert runs[0] == runs[1] != runs[2]
+    assert runs[3] is None
+    assert mlflow.get_run(runs[0]).info.run_name == "first"
+
+
+def test_what_is_only_logged_has_no_version(new_registry: Registry, head: TrainedHead):
+    with new_registry.run("hollies", "train", {}) as run:
+        new_registry.log(run, head)
+    assert new_registry.names() == []
+
+
+def test_a_logged_model_names_species_before_it_is_registered(
+    registry: Registry, head: TrainedHead, backbone_folder: Path
+):
+    with registry.run("lindens", "train", {}) as run:
+        logged = registry.log(run, head)
+    photographs = [plain("blue"), b"no photograph", plain("red", "red", "lime", width=252)]
+    assert registry.species_of(logged, photographs, "grid-1x3", str(backbone_folder), "cpu") == ["33", None, "11"]
 
 
 def test_a_run_keeps_params_metrics_and_files(registry: Registry, tmp_path: Path):
@@ -183,7 +229,9 @@ def test_a_run_that_raises_is_marked_as_failed(registry: Registry):
 
 def test_curves_of_lightning_are_written_into_the_same_run(registry: Registry):
     with registry.run("willows", "train", {}) as run:
-        run.lightning_logger().log_metrics({"val_loss": 0.5}, step=3)
+        logger = run.lightning_logger()
+        logger.log_metrics({"val_loss": 0.5}, step=3)
+        logger.finalize("success")
     (point,) = mlflow.MlflowClient().get_metric_history(run.run_id, "val_loss")
     assert (point.value, point.step) == (0.5, 3)
 

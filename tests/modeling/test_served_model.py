@@ -21,9 +21,24 @@ from modeling.serving import identify
 
 PHOTOGRAPHS = {"red.png": plain("red"), "stripes.png": plain("lime", "blue", width=190), "bad.png": b"no photograph"}
 ASKED = {"tiling": "grid-1x2", "top_k": 2}
+# What a machine that only names photographs need not have: tables, flows, training, and what those are made with.
+ABSENT = ("deltalake", "duckdb", "prefect", "polars", "pytorch_lightning", "lake", "flows")
 PROGRAM = """
 import json, sys
 from pathlib import Path
+
+absent = set(sys.argv.pop(1).split(","))
+missed = set()
+
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in absent:
+            missed.add(name)
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, Absent())
 
 import mlflow
 import pandas as pd
@@ -45,6 +60,7 @@ answers = {
 print(json.dumps({
     "answers": {way: answer.to_json(orient="table", index=False) for way, answer in answers.items()},
     "modules": sorted({name.partition(".")[0] for name in sys.modules}),
+    "missed": sorted(missed),
 }))
 """
 
@@ -54,13 +70,14 @@ class Elsewhere(NamedTuple):
 
     answers: dict[str, pd.DataFrame]
     modules: set[str]
+    missed: set[str]  # modules that were looked for and kept away
     complaints: str
 
 
 @pytest.fixture(scope="module")
 def version(registry: Registry, head: TrainedHead) -> Version:
     with registry.run("served", "train", {}) as run:
-        found = registry.register("served", run, head, {}, "words")
+        found = registry.register("served", run, registry.log(run, head), {}, "words")
     return registry.set_alias(found, "champion")
 
 
@@ -71,7 +88,10 @@ def elsewhere(registry: Registry, version: Version, tmp_path_factory: pytest.Tem
     for name, content in PHOTOGRAPHS.items():
         (folder / name).write_bytes(content)
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, registry.tracking_uri, "models:/served@champion", *PHOTOGRAPHS],
+        [
+            *(sys.executable, "-c", PROGRAM, ",".join(ABSENT)),
+            *(registry.tracking_uri, "models:/served@champion", *PHOTOGRAPHS),
+        ],
         cwd=folder,
         env=os.environ | {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"},
         capture_output=True,
@@ -80,7 +100,8 @@ def elsewhere(registry: Registry, version: Version, tmp_path_factory: pytest.Tem
     )
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
-    return Elsewhere({way: table(text) for way, text in said["answers"].items()}, set(said["modules"]), done.stderr)
+    answers = {way: table(text) for way, text in said["answers"].items()}
+    return Elsewhere(answers, set(said["modules"]), set(said["missed"]), done.stderr)
 
 
 def table(text: str) -> pd.DataFrame:
@@ -116,17 +137,43 @@ def test_a_served_model_does_not_complain(elsewhere: Elsewhere):
     assert elsewhere.complaints == ""
 
 
-def test_a_served_model_needs_no_orchestrator_and_no_lake(elsewhere: Elsewhere):
+def test_a_served_model_answers_where_no_lake_and_no_orchestrator_can_be_imported(elsewhere: Elsewhere):
+    assert len(elsewhere.answers) == 7
     assert "torch" in elsewhere.modules
-    # Of polars nothing can be said: MLflow imports it wherever it is installed.
-    assert elsewhere.modules & {"prefect", "deltalake", "duckdb", "lake", "flows", "pytorch_lightning"} == set()
+    assert elsewhere.modules.isdisjoint(ABSENT)
+    # MLflow looks for it wherever it may be installed, and does without: so it was kept away indeed.
+    assert "polars" in elsewhere.missed
+
+
+def test_a_served_model_answers_at_several_tilings_with_calibrated_probabilities(
+    registry: Registry, head: TrainedHead, backbone: Backbone
+):
+    cooled = replace(head, temperature=2.0)
+    with registry.run("cooled", "train", {}) as run:
+        version = registry.register("cooled", run, registry.log(run, cooled), {}, "words")
+    answer = registry.model(version, device="cpu").predict(
+        [PHOTOGRAPHS["red.png"]], params={"tiling": "whole+grid-1x2"}
+    )
+    pd.testing.assert_frame_equal(answer, identify(cooled, backbone, [PHOTOGRAPHS["red.png"]], "whole+grid-1x2"))
+    assert answer["scheme_id"].unique().tolist() == ["grid-1x2", "whole"]
+    warm = identify(head, backbone, [PHOTOGRAPHS["red.png"]], "whole+grid-1x2")
+    assert (answer["probability"][answer["rank"] == 1] < warm["probability"][warm["rank"] == 1]).all()
+
+
+def test_a_photograph_is_cut_as_in_training_where_nothing_else_is_asked(registry: Registry, head: TrainedHead):
+    with registry.run("tiled", "train", {}) as run:
+        version = registry.register("tiled", run, registry.log(run, head, "whole+grid-1x2"), {}, "words")
+    answer = registry.model(version, device="cpu").predict([PHOTOGRAPHS["red.png"]])
+    assert answer["scheme_id"].unique().tolist() == ["grid-1x2", "whole"]
 
 
 def test_a_backbone_that_has_moved_is_given_when_the_model_is_loaded(
     registry: Registry, head: TrainedHead, backbone_folder: Path, tmp_path: Path
 ):
     with registry.run("moved", "train", {}) as run:
-        moved = registry.register("moved", run, replace(head, backbone=str(tmp_path / "before")), {}, "words")
+        moved = registry.register(
+            "moved", run, registry.log(run, replace(head, backbone=str(tmp_path / "before"))), {}, "words"
+        )
     lost = mlflow.pyfunc.load_model(moved.uri)
     with pytest.raises(BackboneError, match=f"trained with {tmp_path}/before; say where it is now"):
         lost.predict([PHOTOGRAPHS["red.png"]])

@@ -91,6 +91,46 @@ def test_a_photograph_that_cannot_be_cut_so_is_one_row_with_an_error(head: Train
     assert answer["error"][0] == "cannot cut a 3x84 px image into 1 rows x 4 cols: a tile would be empty"
 
 
+def test_several_tilings_are_answered_side_by_side(head: TrainedHead, backbone: Backbone):
+    photographs = [plain("red", width=100), plain("lime", "blue", width=200)]
+    answer = identify(head, backbone, photographs, "whole+grid-1x2", top_k=1)
+    rows = answer[["image", "scheme_id", "tile_index", "x0", "x1"]].itertuples(index=False, name=None)
+    assert list(rows) == [
+        *((0, "grid-1x2", 0, 0, 50), (0, "grid-1x2", 1, 50, 100), (0, "whole", 0, 0, 100)),
+        *((1, "grid-1x2", 0, 0, 100), (1, "grid-1x2", 1, 100, 200), (1, "whole", 0, 0, 200)),
+    ]
+    assert answer["species_id"].tolist()[:5] == ["11", "11", "11", "22", "33"]
+
+
+def test_each_of_several_tilings_is_answered_as_it_is_alone(head: TrainedHead, backbone: Backbone):
+    together = identify(head, backbone, [GREEN, BLUE], "grid-2x1+whole")
+    for scheme in ("grid-2x1", "whole"):
+        alone = identify(head, backbone, [GREEN, BLUE], scheme)
+        ours = together[together["scheme_id"] == scheme].reset_index(drop=True)
+        pd.testing.assert_frame_equal(ours, alone, rtol=1e-4)
+
+
+def test_what_cannot_be_cut_in_one_way_is_named_in_the_other(head: TrainedHead, backbone: Backbone):
+    answer = identify(head, backbone, [plain("red", width=3)], "grid-1x4+whole", top_k=1)
+    assert answer["scheme_id"].tolist() == ["grid-1x4", "whole"]
+    assert answer["error"].notna().tolist() == [True, False]
+    assert best(answer) == [(0, 0, "11")]
+
+
+def test_served_probabilities_are_calibrated_and_logits_are_raw(head: TrainedHead, backbone: Backbone):
+    plainly = identify(head, backbone, [RED], top_k=3)
+    cooled = identify(replace(head, temperature=2.0), backbone, [RED], top_k=3)
+    pd.testing.assert_series_equal(cooled["logit"], plainly["logit"])
+    halved = np.exp(plainly["logit"] / 2)
+    np.testing.assert_allclose(cooled["probability"], halved / halved.sum(), rtol=1e-5)
+    assert cooled["probability"][0] < plainly["probability"][0]
+
+
+def test_each_species_of_a_multi_label_head_has_a_probability_of_its_own(head: TrainedHead, backbone: Backbone):
+    answer = identify(replace(head, is_multi_label=True, temperature=2.0), backbone, [RED], top_k=3)
+    np.testing.assert_allclose(answer["probability"], 1 / (1 + np.exp(-answer["logit"] / 2)), rtol=1e-5)
+
+
 def test_a_single_photograph_takes_a_single_pass(head: TrainedHead, backbone: Backbone):
     """Whoever names one photograph does not wait until the best size of a batch is found."""
     passes: list[int] = []
@@ -124,7 +164,7 @@ def test_a_photograph_that_cannot_be_used_is_one_row_with_an_error(
     assert best(answer) == [(0, 0, "11"), (2, 0, "33")]
     row = answer.iloc[2]
     assert reason in row["error"]
-    assert row.drop(["image", "error"]).isna().all()
+    assert row.drop(["image", "scheme_id", "error"]).isna().all()
     assert answer["error"].notna().tolist() == [False, False, True, False, False]
 
 

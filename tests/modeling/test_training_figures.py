@@ -13,7 +13,7 @@ from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from modeling import training_figures
+from modeling import drawing, training_figures
 from modeling.calibration import Reliability, reliability
 from modeling.errors import ModelingError
 from modeling.training_figures import (
@@ -63,7 +63,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], list[st
 @pytest.fixture
 def figure_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Return a figure instead of its file."""
-    monkeypatch.setattr(training_figures, "_save", lambda figure, *_, **__: figure)
+    monkeypatch.setattr(training_figures, "save", lambda figure, *_, **__: figure)
     return lambda draw, *given, **more: draw(*given, **more, path=Path("nowhere.png"))
 
 
@@ -121,7 +121,7 @@ def test_signs_that_cannot_be_drawn_are_boxes(words):
 @pytest.mark.parametrize("name", [WIDE, "Anthriscus sylvestris subsp. sylvestris " * 5])
 def test_no_name_is_so_wide_that_it_lies_on_other_words_or_leaves_the_figure(monkeypatch, name):
     figures: list[Any] = []
-    monkeypatch.setattr(training_figures, "_save", lambda figure, *_, **__: figures.append(figure))
+    monkeypatch.setattr(training_figures, "save", lambda figure, *_, **__: figures.append(figure))
     draw_all(Path("nowhere"), name)
     for figure in figures:
         figure.draw_without_rendering()
@@ -134,8 +134,8 @@ def test_a_head_that_is_too_sure_is_drawn_apart_from_one_that_is_not_sure_enough
     edges = np.array([0.0, 0.5, 1.0])
     found = Reliability(edges[:-1], edges[1:], np.array([2, 2]), np.array([0.25, 0.75]), np.array([0.5, 0.5]))
     axes = figure_of(draw_reliability, found, found, 0.25, 0.25, title="head").axes[1]
-    assert bars_in(axes, training_figures._ACCENT) == [(0, 0.5), (0, 0.5)]
-    assert bars_in(axes, training_figures._PALE) == [(0.25, 0.5)]
+    assert bars_in(axes, drawing.ACCENT) == [(0, 0.5), (0, 0.5)]
+    assert bars_in(axes, training_figures._PALE_ACCENT) == [(0.25, 0.5)]
     assert bars_in(axes, training_figures._PALE_BAD) == [(0.5, 0.75)]
 
 
@@ -179,7 +179,7 @@ def test_where_a_photograph_cannot_be_decoded_there_is_a_crossed_box(figure_of, 
     pair = Confusion("Poa annua", "Poa trivialis", 1, content, RED)
     (canvas,) = figure_of(draw_confusions, [pair]).axes
     assert len(canvas.images) == 1
-    assert sum(line.get_color() == training_figures._OTHERS for line in canvas.lines) == 2
+    assert sum(line.get_color() == drawing.PALE for line in canvas.lines) == 2
 
 
 def test_a_single_confusion_is_told_in_the_singular(words):
@@ -196,7 +196,7 @@ def test_the_ten_most_frequent_species_have_colours_of_their_own_and_all_others_
     points = RANDOM.normal(size=(len(names), 2))
     figure = figure_of(draw_embedding_map, points, names, title="map")
     dots = dots_of(figure.axes[1])
-    grey = dots.pop(training_figures._OTHERS)
+    grey = dots.pop(drawing.PALE)
     assert sorted(grey) == sorted(points[[name >= "species 10" for name in names]].tolist())
     for rank, colour in enumerate(training_figures._COLOURS):
         assert dots[colour] == points[[name == f"species {rank:02}" for name in names]].tolist()
@@ -283,7 +283,7 @@ def test_features_that_cannot_be_mapped_are_refused(features):
 @pytest.mark.slow  # a quarter of a minute until UMAP is compiled
 @pytest.mark.parametrize("count", [4, 60])
 def test_with_umap_a_map_is_the_same_each_time_and_keeps_apart_what_lies_apart(count):
-    pytest.importorskip("umap")
+    pytest.importorskip("umap.umap_")
     is_far = np.arange(count) % 2 == 1
     features = RANDOM.normal(size=(count, 8)) + 30 * is_far[:, None]
     with warnings.catch_warnings():
@@ -310,7 +310,7 @@ def test_the_long_tail_is_counted_by_parts_with_the_mean_of_each(figure_of):
     ):
         place = said.index(part[0])
         assert said[place : place + 3] == part
-    heights = [line.get_ydata()[0] for line in figure.axes[1].lines if line.get_color() == training_figures._INK]
+    heights = [line.get_ydata()[0] for line in figure.axes[1].lines if line.get_color() == drawing.INK]
     assert heights == pytest.approx([0.1, 0.5, 0.9])
 
 
