@@ -1,5 +1,7 @@
 """The command ``taxalake``. Imports what a command needs inside of it: ``--help`` answers at once."""
 
+import atexit
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -18,8 +20,10 @@ from flows.cli_options import (
     Home,
     Json,
     Model,
+    ModelArgument,
     Moved,
     Probability,
+    RecipeFile,
     Species,
     Tiling,
     Votes,
@@ -102,6 +106,10 @@ def train(
     dataset: Dataset,
     name: Annotated[str, typer.Option(help="The registered model's name.")],
     backbone: Backbone = None,
+    recipe: RecipeFile = None,
+    start_from: Annotated[
+        str | None, typer.Option(metavar="MODEL[@alias]", help="Whose species keep the weights that they have.")
+    ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -110,7 +118,43 @@ def train(
     from flows.orchestration import run_flow
 
     asked = Asked(context, home, as_json)
-    asked.print(run_flow(stage.train, dataset, name, backbone, asked.home))
+    asked.print(run_flow(stage.train, dataset, name, backbone, asked.home, recipe, start_from))
+
+
+@app.command()
+def ablate(
+    context: typer.Context,
+    matrix: Annotated[Path, typer.Argument(help="TOML: the choices to combine.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Train every combination of some choices on ready embeddings and say which differences are real."""
+    from flows import ablate as stage
+    from flows.orchestration import run_flow
+
+    asked = Asked(context, home, as_json)
+    asked.print(run_flow(stage.ablate, matrix, asked.home))
+
+
+@app.command()
+def lineage(context: typer.Context, model: ModelArgument, home: Home = None, as_json: Json = False) -> None:
+    """Show everything that a model was made from."""
+    from flows.lineage import lineage as look
+
+    asked = Asked(context, home, as_json)
+    asked.print(look(asked.place(), model))
+
+
+@app.command()
+def replay(context: typer.Context, model: ModelArgument, home: Home = None, as_json: Json = False) -> None:
+    """Make a model again from its recorded inputs and say whether it is the same. Ends with 1 if it is not."""
+    from flows.lineage import replay as stage
+    from flows.orchestration import run_flow
+
+    asked = Asked(context, home, as_json)
+    report = run_flow(stage, model, asked.home)
+    asked.print(report)
+    raise SystemExit(0 if report.is_same else 1)
 
 
 @app.command("import-timm")
@@ -246,6 +290,8 @@ def sql(
 
 def main() -> None:
     """Run the command; what a user can mend is one message, not a traceback."""
+    # Registered first, so that it runs last.
+    atexit.register(_end_in_silence)
     try:
         app()
     except Exception as error:
@@ -253,6 +299,12 @@ def main() -> None:
             raise
         sys.stderr.write(f"taxalake: {plain(str(error), kept=LINES)}\n")
         raise SystemExit(1) from None
+
+
+def _end_in_silence() -> None:
+    """Let nobody read what DuckDB's binding says of itself while Python ends beside threads of Prefect: 40 lines."""
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _foreseen() -> tuple[type[Exception], ...]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 LINES = "\n\t"  # what a message may hold beside letters
 Dataset = Annotated[str, typer.Option(help="The data set.")]
 Model = Annotated[str, typer.Option(metavar="MODEL[@alias]", help="NAME (its champion), NAME@alias or NAME/VERSION.")]
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL[@alias]", help="NAME (its champion), NAME@alias or NAME/VERSION.")
+]
 SCHEMES = "whole|grid-RxC|pyramid-PX-A..B|window-PX-sS-bB|boxes-NAME"
 Tiling = Annotated[str | None, typer.Option(metavar=SCHEMES, help="How photographs are cut.")]
 Backbone = Annotated[str | None, typer.Option(help="Hub name or folder of the backbone.")]
@@ -32,6 +35,7 @@ Beside = Annotated[Path | None, typer.Option(help="Folder, .tar or .zip where it
 MaxLoss = Annotated[float | None, typer.Option(help="Share (0 to 1) of new photographs that may be set aside [0.01].")]
 Reread = Annotated[bool, typer.Option("--reread", help="Read files again whose size and time are known.")]
 FollowLinks = Annotated[bool, typer.Option("--follow-links", help="Also out of the folder.")]
+RecipeFile = Annotated[Path | None, typer.Option(help="TOML: head, objective, poolings and the rest.")]
 Home = Annotated[
     Path | None,
     typer.Option(help="Holds tables, registry and pictures. [env: TAXALAKE_HOME; default: ./taxalake-home]"),

@@ -90,7 +90,7 @@ def embed(
     """
     schemes = [tiling] if isinstance(tiling, str) else tiling or []
     place = settings.load(home=home, backbone=backbone, dtype=dtype, jpeg_round_trip=jpeg_round_trip)
-    scheme_ids = list(dict.fromkeys(parse(scheme).scheme_id for scheme in schemes)) or [place.tiling]
+    scheme_ids = list(dict.fromkeys(parse(scheme).scheme_id for scheme in schemes)) or place.tilings
     embeddings.require_dataset(place.lake, dataset)
     run_id = flow_run_id()
     files = backbones.with_round_trip(backbones.find(place.backbone), place.jpeg_round_trip)
@@ -122,10 +122,11 @@ def ensure_embedded(
         among: The observations that matter; all by default.
     """
     lake, key = place.lake, backbones.key_of(recorded_spec)
-    if isinstance(parse(place.tiling), Boxes):
-        # A name that no boxes have would have nothing pending, and every observation be answered with no species.
-        boxes.require_boxes(lake, dataset, place.tiling)
-    pending = embeddings.pending(lake, dataset, key, [place.tiling])
+    for tiling in place.tilings:
+        if isinstance(parse(tiling), Boxes):
+            # A name that no boxes have would have nothing pending, and every observation be answered with no species.
+            boxes.require_boxes(lake, dataset, tiling)
+    pending = embeddings.pending(lake, dataset, key, place.tilings)
     if not pending or (among is not None and not embeddings.of_observations(lake, dataset, pending, among)):
         return
     files, spec = backbones.as_recorded(backbones.find(backbone), recorded_spec, backbone)
@@ -134,7 +135,7 @@ def ensure_embedded(
         cosine = _measured(place, files, spec, pending, run_id)
         if cosine is not None and cosine < LEAST_COSINE:
             raise BackboneError(f"{_too_far(files, spec, cosine)}; the model has to be made anew with --dtype float32")
-    for line in embed_pending(place, dataset, files, spec, [place.tiling], run_id, among).lines():
+    for line in embed_pending(place, dataset, files, spec, place.tilings, run_id, among).lines():
         say(line)
 
 

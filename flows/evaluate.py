@@ -1,14 +1,20 @@
 """A model's answers against the labels: the held-out observations, scored in SQL."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prefect import flow
 from pydantic import BaseModel
 
 from flows import settings
 from flows.orchestration import Clock, flow_run_id, told
-from flows.predict import predict_tiles, rule_of
+from flows.predict import at_tilings_of, predict_tiles, rule_of
 from lake import decisions, embeddings, ledger
+from modeling.errors import TrainingError
+from modeling.recipe import Recipe
+
+if TYPE_CHECKING:
+    from modeling.registry import Version
 
 
 class EvaluateReport(BaseModel):
@@ -21,6 +27,7 @@ class EvaluateReport(BaseModel):
     rule: dict[str, object]
     metrics: dict[str, float]
     chance: dict[str, float]
+    without_looking: dict[str, dict[str, float]]  # what anybody would answer from the labels alone, scored alike
     observations: int
     evaluation_id: str
     decision_id: str
@@ -35,9 +42,11 @@ class EvaluateReport(BaseModel):
         )
         what = "every labelled observation" if self.split == "all" else f"the {self.split} split"
         again = "" if self.committed else " (scored before, nothing new, no backbone was loaded)"
+        blind = ", ".join(f"{who} {found['accuracy']:.4f}" for who, found in sorted(self.without_looking.items()))
         return [
             f"{self.model_version} on {what} of {self.dataset}, {self.observations} observations at "
-            f"{self.scheme_id}{again}: {scores}"
+            f"{self.scheme_id}{again}: {scores}",
+            *([f"accuracy without looking: {blind}"] if blind else []),
         ]
 
 
@@ -59,7 +68,8 @@ def evaluate(
     Args:
         dataset: The data set.
         model: NAME, NAME@alias or NAME/VERSION.
-        tiling: whole, grid-RxC, pyramid-PX-A..B, window-PX-sS-bB or boxes-NAME.
+        tiling: whole, grid-RxC, pyramid-PX-A..B, window-PX-sS-bB or boxes-NAME, several joined by a plus; those that
+            the model has learnt from by default.
         species: one or many species an observation; by default as its labels say.
         min_votes: Tiles that have to agree on a species of a quadrat.
         min_probability: Under which a tile does not vote.
@@ -76,17 +86,22 @@ def evaluate(
     clock, run_id, lake = Clock(), flow_run_id(), place.lake
     registry = Registry(place.registry_uri, place.artifacts)
     version = registry.find(model)
+    place = at_tilings_of(version, place)
     embeddings.require_dataset(lake, dataset)
     # The split that the model respected in training; that of another data set says nothing of this one.
     own = version.tags["split_id"] if version.tags.get("dataset") == dataset else None
     asked = split_id or own or place.split_recipe.split_id(dataset)
     scope = decisions.scored_scope(lake, dataset, asked)
+    _require_unseen(version, dataset, scope.split)
     predicted = predict_tiles(place, registry, version, scope, backbone, run_id)
     rule = rule_of(place, dataset, species)
     decision = decisions.decide(lake, scope, place.tiling, version.recorded_as, rule, run_id)
-    scores = decisions.evaluate(lake, scope, decision, rule, version.recorded_as, int(version.tags["species"]), run_id)
+    learnt_from = (version.tags["dataset"], version.tags["split_id"]) if "split_id" in version.tags else None
+    species_count = int(version.tags["species"])
+    scores = decisions.evaluate(lake, scope, decision, rule, version.recorded_as, species_count, run_id, learnt_from)
     committed = bool(predicted) or decision.committed or scores.committed
-    prefix = f"{dataset}.{scope.split}.{place.tiling}"
+    # MLflow allows no plus in a name.
+    prefix = f"{dataset}.{scope.split}.{place.tiling.replace('+', ' ')}"
     # Also when nothing was committed: a run that was killed in between has left them out.
     registry.log_metrics(version, {f"{prefix}.{key}": value for key, value in scores.metrics.items()})
     if committed:
@@ -99,6 +114,7 @@ def evaluate(
         rule=rule.spec,
         metrics=scores.metrics,
         chance=scores.chance,
+        without_looking=scores.beside,
         observations=scores.observation_count,
         evaluation_id=scores.evaluation_id,
         decision_id=decision.decision_id,
@@ -106,3 +122,18 @@ def evaluate(
         committed=committed,
     )
     return told(report)
+
+
+def _require_unseen(version: "Version", dataset: str, split: str) -> None:
+    """Refuse to score a model on what it has learnt from.
+
+    Raises:
+        TrainingError: If it was fitted anew with the validation observations, and those are all that could be scored.
+    """
+    if version.tags.get("dataset") != dataset or "recipe" not in version.tags or split == "test":
+        return
+    if Recipe.parse(version.tags["recipe"]).refit:
+        raise TrainingError(
+            f"{version.model_version} has learnt from the validation observations of {dataset!r} too (refit), and "
+            f"there are no test observations to score it on: set test_fraction, or train with refit = false"
+        )

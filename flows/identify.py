@@ -8,6 +8,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from flows import settings
+from flows.predict import at_tilings_of
 from lake import decisions
 from lake.decisions import MANY, ONE, DecisionRule, Scope
 
@@ -68,7 +69,7 @@ def identify(
         images: Files.
         model: NAME, NAME@alias or NAME/VERSION.
         place: Settings: tiling and decision rule.
-        species: one or many species a photograph; by default one for whole photographs, many for tiles.
+        species: one or many species a photograph; by default many where a tiling is asked for, else one.
         together: Whether the photographs show one observation.
         backbone: Where the model's backbone is now, if not where it was in training.
     """
@@ -76,8 +77,10 @@ def identify(
 
     registry = Registry(place.registry_uri, place.artifacts)
     version = registry.find(model)
+    is_asked = "tiling" in place.model_fields_set
+    place = at_tilings_of(version, place)
     rule = DecisionRule(
-        species or (ONE if place.tiling == "whole" else MANY),
+        species or (MANY if is_asked and place.tiling != "whole" else ONE),
         place.min_votes,
         place.min_probability,
         place.allow_empty,
@@ -141,7 +144,7 @@ def _decide(
         "tile_predictions": pa.table(
             {
                 "model_version": pa.array([model_version] * count, pa.string()),
-                "scheme_id": pa.array([scheme_id] * count, pa.string()),
+                "scheme_id": pa.array(rows["scheme_id"], pa.string()),
                 "image_id": pa.array(rows["image"].astype(str), pa.string()),
                 "tile_index": pa.array(rows["tile_index"], pa.int32()),
                 "rank": pa.array(rows["rank"], pa.int32()),

@@ -149,4 +149,4 @@ def _register(
         run.log(params, {})
         run.log_tables([TableRead(species.table, lake.uri(species.table), species.version, digest)])
         words = f"{len(class_map)} species, the classifier of {source.path.name}, which timm has trained"
-        return registry.register(name, run, head, tags, words)
+        return registry.register(name, run, registry.log(run, head), tags, words)

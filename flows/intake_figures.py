@@ -1,12 +1,12 @@
 """What came in, as figures: files in the home, and artifacts of the flow run."""
 
-import base64
 import re
 from pathlib import Path
 
 from prefect.artifacts import create_image_artifact, create_markdown_artifact
 
 from flows.orchestration import in_flow_run
+from flows.prefect_pages import as_data
 from flows.settings import Settings
 from lake import audit
 from lake.files import Files, RefusedFileError
@@ -61,7 +61,7 @@ def _bytes(sample: Sample, files: Files | None) -> bytes | None:
 
 
 def _publish(dataset: str, count: Count, figures: list[Path]) -> None:
-    """Show counts and figures in Prefect's pages. Figures travel whole: the server may see no file of this place."""
+    """Show counts and figures in Prefect's pages."""
     key = re.sub(r"[^a-z0-9]+", "-", dataset.lower()).strip("-")
     kinds = "".join(f"| set aside: {kind} | {number:,} |\n" for kind, number in sorted(count.set_aside_by_kind.items()))
     create_markdown_artifact(
@@ -71,7 +71,4 @@ def _publish(dataset: str, count: Count, figures: list[Path]) -> None:
         description=f"What became of the rows and files of a source of {dataset}.",
     )
     for figure, part in zip(figures, ("figure", "set-aside"), strict=False):
-        data = base64.b64encode(figure.read_bytes()).decode()
-        create_image_artifact(
-            f"data:image/png;base64,{data}", key=f"intake-{key}-{part}", description=f"{dataset}: {figure.name}"
-        )
+        create_image_artifact(as_data(figure), key=f"intake-{key}-{part}", description=f"{dataset}: {figure.name}")

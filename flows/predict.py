@@ -13,6 +13,7 @@ from flows.embed import ensure_embedded
 from flows.orchestration import Clock, flow_run_id, progress, run_task, told
 from lake import decisions, embeddings, ledger, tables
 from lake.decisions import DecisionRule, Scope
+from modeling.recipe import Recipe
 
 if TYPE_CHECKING:
     from modeling.heads import TrainedHead
@@ -63,7 +64,7 @@ def predict_shard(
     lake, scheme_id = place.lake, str(constants["scheme_id"])
     (vectors,) = tables.latest(lake, "embeddings")
     found = embeddings.read_vectors(lake, vectors, head.embedding_key, scheme_id, image_ids, head.poolings)
-    best = rank(head.predict(found.poolings, head.embedding_key), place.tile_top_k)
+    best = rank(head.predict(found.poolings, head.embedding_key), place.tile_top_k, head.probabilities)
     tile_count, k = best.class_indices.shape
     species = np.array(head.class_map.species_ids, dtype=object)
     columns = {
@@ -97,7 +98,8 @@ def predict(
     Args:
         dataset: The data set.
         model: NAME, NAME@alias or NAME/VERSION.
-        tiling: whole, grid-RxC, pyramid-PX-A..B, window-PX-sS-bB or boxes-NAME.
+        tiling: whole, grid-RxC, pyramid-PX-A..B, window-PX-sS-bB or boxes-NAME, several joined by a plus; those that
+            the model has learnt from by default.
         species: one or many species an observation; by default as its labels or the tiling say.
         min_votes: Tiles that have to agree on a species of a quadrat.
         min_probability: Under which a tile does not vote.
@@ -113,6 +115,7 @@ def predict(
     clock, run_id, lake = Clock(), flow_run_id(), place.lake
     registry = Registry(place.registry_uri, place.artifacts)
     version = registry.find(model)
+    place = at_tilings_of(version, place)
     embeddings.require_dataset(lake, dataset)
     scope = decisions.whole_scope(lake, dataset)
     predicted = predict_tiles(place, registry, version, scope, backbone, run_id)
@@ -120,7 +123,8 @@ def predict(
     decision = decisions.decide(lake, scope, place.tiling, version.recorded_as, rule, run_id)
     answers = sum(decision.answers["is_answer"].to_pylist())
     committed = decision.committed or predicted > 0
-    reused = embeddings.embedded_count(lake, dataset, version.tags["embedding_key"], place.tiling) - predicted
+    key = version.tags["embedding_key"]
+    reused = min(embeddings.embedded_count(lake, dataset, key, tiling) for tiling in place.tilings) - predicted
     if committed:
         rows = decision.answers.num_rows
         ledger.record_stage(lake, run_id, "predict", dataset, rows, 0, clock.seconds, image_count=predicted)
@@ -149,27 +153,41 @@ def predict_tiles(
     run_id: str,
 ) -> int:
     """Bring the tile predictions of a scope up to date and return how many images were predicted now."""
-    lake, key, scheme_id = place.lake, version.tags["embedding_key"], place.tiling
+    lake, key = place.lake, version.tags["embedding_key"]
     head = registry.head(version)
     head.class_map.require(version.tags["class_map_id"], f"the registered version {version.model_version}")
     among = scope.observations["observation_id"].to_pylist()
     ensure_embedded(place, scope.dataset, head.embedding_spec, backbone or head.backbone, run_id, among)
-    (planned_on,) = tables.latest(lake, "tile_predictions")
-    pending = decisions.pending_images(lake, scope, key, scheme_id, version.recorded_as)
-    constants: dict[str, object] = {
-        "model_version": version.recorded_as,
-        "scheme_id": scheme_id,
-        "class_map_id": head.class_map.class_map_id,
-        "flow_run_id": run_id,
-    }
-    size = place.predict_shard_images
-    with progress(f"predict {scope.dataset}", len(pending), "images") as advance:
-        for start in range(0, len(pending), size):
-            shard = pending[start : start + size]
-            planned_on = run_task(predict_task, place, head, constants, shard, planned_on)
-            advance(len(shard))
-    decisions.check_all_predicted(lake, scope, key, scheme_id, version.recorded_as)
-    return len(pending)
+    predicted: set[str] = set()
+    for tiling in place.tilings:
+        (planned_on,) = tables.latest(lake, "tile_predictions")
+        pending = decisions.pending_images(lake, scope, key, tiling, version.recorded_as)
+        constants: dict[str, object] = {
+            "model_version": version.recorded_as,
+            "scheme_id": tiling,
+            "class_map_id": head.class_map.class_map_id,
+            "flow_run_id": run_id,
+        }
+        size = place.predict_shard_images
+        with progress(f"predict {scope.dataset} at {tiling}", len(pending), "images") as advance:
+            for start in range(0, len(pending), size):
+                shard = pending[start : start + size]
+                planned_on = run_task(predict_task, place, head, constants, shard, planned_on)
+                advance(len(shard))
+        decisions.check_all_predicted(lake, scope, key, tiling, version.recorded_as)
+        predicted.update(pending)
+    return len(predicted)
+
+
+def at_tilings_of(version: "Version", place: settings.Settings) -> settings.Settings:
+    """Return the settings with the tilings that a model has learnt from, unless others are asked for."""
+    asked = "tiling" in place.model_fields_set
+    return place if asked else place.model_copy(update={"tiling": tilings_of(version)})
+
+
+def tilings_of(version: "Version") -> str:
+    """Return the tilings that a model has learnt from, joined by a plus; an imported one has learnt from wholes."""
+    return "+".join(Recipe.parse(version.tags["recipe"]).tilings) if "recipe" in version.tags else "whole"
 
 
 def rule_of(place: settings.Settings, dataset: str, species: str | None) -> DecisionRule:

@@ -10,9 +10,11 @@ from pydantic import BaseModel
 from flows import settings
 from flows.evaluate import EvaluateReport, evaluate
 from flows.orchestration import flow_run_id, in_flow_run, run_subflow, told
+from flows.predict import tilings_of
 from flows.train import train
 from lake import ledger
 from modeling.promotion import PromotionRule, Verdict, judge
+from modeling.recipe import Recipe
 
 if TYPE_CHECKING:
     from modeling.registry import Registry, Version
@@ -37,7 +39,7 @@ class RetrainReport(BaseModel):
 
 @flow(name="retrain")
 def retrain(dataset: str, name: str, backbone: str | None = None, home: Path | None = None) -> RetrainReport:
-    """Train on all that is there and let the new version take the champion's place if it is better.
+    """Train on all that is there, as the champion was, and let the new version take its place if it is better.
 
     Args:
         dataset: The data set.
@@ -51,7 +53,8 @@ def retrain(dataset: str, name: str, backbone: str | None = None, home: Path | N
     run_id = flow_run_id()
     registry = Registry(place.registry_uri, place.artifacts)
     before = _holder(registry, name, CHAMPION)
-    trained = run_subflow(train, dataset, name, backbone, place.home)
+    recipe = None if before is None or "recipe" not in before.tags else Recipe.parse(before.tags["recipe"]).written()
+    trained = run_subflow(train, dataset, name, backbone, place.home, recipe)
     candidate = registry.find(trained.model_version)
     if "verdict" in candidate.tags or (before is not None and candidate.number == before.number):
         report = _nothing_new(dataset, registry, candidate)
@@ -78,8 +81,10 @@ def _holder(registry: "Registry", name: str, alias: str) -> "Version | None":
 
 
 def _score(place: settings.Settings, dataset: str, version: "Version", split_id: str) -> EvaluateReport:
-    """Score a version at whole photographs, as it was trained, on the one split that both are judged by."""
-    return run_subflow(evaluate, dataset, version.model_version, "whole", home=place.home, split_id=split_id)
+    """Score a version as it was trained, on the one split that both are judged by."""
+    return run_subflow(
+        evaluate, dataset, version.model_version, tilings_of(version), home=place.home, split_id=split_id
+    )
 
 
 def _carry_out(

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from lake.tables import Lake
-from modeling.tiling import parse
+from modeling.tiling import parse_all
 
 if TYPE_CHECKING:
     from lake.splits import SplitRecipe
@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     storage_options: dict[str, str] = Field(default_factory=dict, description="of an object store")
     tracking_uri: str | None = Field(None, description="an MLflow server, if not the home's own database")
     backbone: str = Field("facebook/dinov2-base", description="hub name or folder")
-    tiling: str = Field("whole", description="whole, grid-RxC, pyramid-PX-A..B, window-PX-sS-bB or boxes-NAME")
+    tiling: str = Field("whole", description="how photographs are cut: whole, grid-RxC, ...; several joined by +")
     dtype: str = Field("auto", description="float32, bfloat16, or auto: what is fast on this machine")
     device: str = Field("auto", description="cpu, cuda, several as cuda:0,cuda:1, or auto: every GPU")
     threads: int = Field(
@@ -66,13 +66,20 @@ class Settings(BaseSettings):
         "observation", description="observations that share one are never parted by a split"
     )
     seed: int = Field(0, description="of splits, weights and shuffling")
+    train_bytes: int = Field(4 << 30, ge=1, description="of features held in memory; more are mapped from a file")
+    probe_photographs: int = Field(16, ge=0, description="labelled ones that a new model is tried on; 0 tries none")
     min_gain: float = Field(0.005, description="macro F1 by which a challenger has to be better")
 
     @field_validator("tiling")
     @classmethod
     def _canonical(cls, text: str) -> str:
-        """One scheme has one name: grid-1x1 is the whole image."""
-        return parse(text).scheme_id
+        """One scheme has one name: grid-1x1 is the whole image. Several are joined by a plus."""
+        return "+".join(scheme.scheme_id for scheme in parse_all(text))
+
+    @property
+    def tilings(self) -> list[str]:
+        """The schemes whose tiles count together."""
+        return self.tiling.split("+")
 
     @property
     def lake(self) -> Lake:

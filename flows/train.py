@@ -1,34 +1,29 @@
 """Vectors and labels to a registered head. The first version of a model becomes its champion."""
 
 import json
-from collections import Counter
-from dataclasses import asdict, replace
+import tomllib
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from prefect import flow
 from pydantic import BaseModel
 
-from flows import settings
-from flows.audit import ensure_hashed
-from flows.embed import embed, ensure_embedded
-from flows.orchestration import Clock, code_version, flow_run_id, progress, run_subflow, say, told
-from lake import embeddings, labels, ledger, splits, tables
-from lake.embeddings import KnownKey
-from lake.errors import LakeError
-from lake.labels import TrainingExamples
-from modeling import backbones
-from modeling.backbones import BackboneFiles
-from modeling.class_map import ClassMap
-from modeling.errors import BackboneError
+from flows import settings, train_judgement
+from flows.orchestration import Clock, code_version, flow_run_id, progress, say, told
+from flows.train_inputs import Gathered, Inputs, examples_of, gather
+from flows.train_judgement import Judgement
+from flows.train_probe import probed
+from lake import ledger, tables
+from modeling.errors import TrainingError
+from modeling.recipe import Recipe
 
 if TYPE_CHECKING:
-    from modeling.registry import Registry, Run, Version
-    from modeling.training import Examples, Fitted, Recipe
-
-SCHEME = "whole"  # a photograph of one organism is learnt from as it is
-POOLINGS = ("cls", "mean_patch")
+    from modeling.heads import TrainedHead
+    from modeling.registry import Registry, Run, TableRead, Version
+    from modeling.training import Fitted
 
 
 class TrainReport(BaseModel):
@@ -38,12 +33,18 @@ class TrainReport(BaseModel):
     model: str
     model_version: str
     aliases: list[str]
+    head: str
+    objective: str
     species: int
+    dropped: dict[str, int]  # species with too few training photographs, and how many they have
     train_images: int
     val_images: int
-    val_accuracy: float
+    val_accuracy: float  # of observations
     val_loss: float
+    val_ece: float  # expected calibration error, of calibrated probabilities
     best_epoch: int
+    baselines: dict[str, dict[str, float]]  # who never looks at a photograph, scored alike
+    probe: str
     embedding_key: str
     class_map_id: str
     split_id: str
@@ -56,202 +57,231 @@ class TrainReport(BaseModel):
         named = f"{self.model_version}{' (' + ', '.join(self.aliases) + ')' if self.aliases else ''}"
         if not self.committed:
             return [f"{named} was trained on exactly this: nothing new to learn, no model was loaded"]
-        return [
+        epoch = f" (epoch {self.best_epoch + 1})" if self.best_epoch >= 0 else ""
+        blind = ", ".join(f"{who} {scores['accuracy']:.3f}" for who, scores in sorted(self.baselines.items()))
+        lines = [
             f"{named}: {self.species} species from {self.train_images} photographs, validated on {self.val_images}: "
-            f"accuracy {self.val_accuracy:.3f}, loss {self.val_loss:.3f} (epoch {self.best_epoch + 1})"
+            f"accuracy {self.val_accuracy:.3f}, loss {self.val_loss:.3f}{epoch}, calibration error {self.val_ece:.3f}",
+            f"without looking: {blind}",
+            f"probe: {self.probe}",
         ]
+        if self.dropped:
+            few = ", ".join(f"{species} ({count})" for species, count in list(self.dropped.items())[:5])
+            more = ", ..." if len(self.dropped) > 5 else ""
+            lines.append(f"not learnt for want of photographs: {len(self.dropped)} species: {few}{more}")
+        return lines
 
 
 @flow(name="train")
-def train(dataset: str, name: str, backbone: str | None = None, home: Path | None = None) -> TrainReport:
-    """Train a linear head on a data set and register it.
+def train(
+    dataset: str,
+    name: str,
+    backbone: str | None = None,
+    home: Path | None = None,
+    recipe: dict[str, Any] | Path | None = None,
+    start_from: str | None = None,
+) -> TrainReport:
+    """Train a head on a data set and register it.
 
     Args:
         dataset: The data set.
         name: The registered model's name.
         backbone: Hub name or folder; by default the one that the data set is embedded with.
         home: The place's home.
+        recipe: What head, objective, poolings and so on; a TOML file or its content. A linear head by default.
+        start_from: A model whose weights the species that it knows begin with: NAME, NAME@alias or NAME/VERSION.
     """
     from modeling import training
     from modeling.registry import CHAMPION, Registry
 
-    place = settings.load(home=home, tiling=SCHEME)
+    place = settings.load(home=home)
     settings.require_name(name, "model")
-    clock, run_id, lake = Clock(), flow_run_id(), place.lake
+    asked = read_recipe(recipe, place.seed)
+    clock, run_id = Clock(), flow_run_id()
     registry = Registry(place.registry_uri, place.artifacts)
     champion = next((old for old in registry.versions(name) if CHAMPION in old.aliases), None)
-    used = _embeddings(place, dataset, backbone, champion, run_id)
-    recipe = place.split_recipe
-    split_id = recipe.split_id(dataset)
-    if recipe.group_by == "near_duplicate":
-        ensure_hashed(place, dataset, run_id)
-    splits.assign(lake, dataset, recipe, run_id)
-    examples = labels.training_examples(lake, dataset, split_id)
-    if examples.several:
-        say(f"left out: {examples.several} observations that hold several species")
-    class_map = _class_map(examples)
-    fitting = training.Recipe(seed=place.seed)
-    key = training.key(examples.digest, class_map.class_map_id, used.embedding_key, POOLINGS, fitting)
+    older = None if start_from is None else registry.find(start_from)
+    inputs = gather(place, dataset, asked, backbone, champion, run_id)
+    say(f"learning from the embeddings {inputs.used.embedding_key} of {inputs.used.backbone}")
+    # Before anything is committed; how long the features are is known when they are read.
+    training.require_fitting(asked, inputs.problem(1))
+    begun = "" if older is None else older.tags["head_hash"]
+    key = training.key(inputs.digest, inputs.class_map.class_map_id, inputs.used.embedding_key, asked, begun)
     found = next((old for old in registry.versions(name) if old.tags.get("training_key") == key), None)
     if found is None:
-        counts = Counter(
-            species for species, split in zip(examples.species_ids, examples.splits, strict=True) if split == "train"
+        ledger.record_class_map(
+            place.lake, inputs.class_map.class_map_id, inputs.class_map.species_ids, inputs.train_counts, run_id
         )
-        ledger.record_class_map(lake, class_map.class_map_id, class_map.species_ids, counts, run_id)
         tags = {
             "training_key": key,
             "dataset": dataset,
-            "embedding_key": used.embedding_key,
-            "class_map_id": class_map.class_map_id,
-            "split_id": split_id,
-            "seed": str(place.seed),
+            "embedding_key": inputs.used.embedding_key,
+            "class_map_id": inputs.class_map.class_map_id,
+            "split_id": inputs.split_id,
+            "recipe": asked.spec,
+            "head": asked.head,
+            "objective": asked.objective,
+            "dropped": json.dumps(inputs.dropped),
+            "seed": str(asked.seed),
+            "started_from": "" if older is None else older.recorded_as,
             "code": code_version(),
             "flow_run_id": run_id,
         }
-        version = _fit_and_register(place, dataset, name, used, examples, class_map, fitting, tags, registry)
-        ledger.record_stage(lake, run_id, "train", dataset, len(examples.image_ids), 0, clock.seconds)
+        version = _fit_and_register(place, name, inputs, asked, tags, registry, older)
+        rows = len(inputs.photographs.image_ids)
+        ledger.record_stage(place.lake, run_id, "train", dataset, rows, 0, clock.seconds)
     else:
         version = found
     if champion is None:
         version = registry.set_alias(version, CHAMPION)
-    report = _report(dataset, version, found is None)
-    return told(report)
+    return told(_report(dataset, version, found is None))
 
 
-def _embeddings(
-    place: settings.Settings, dataset: str, backbone: str | None, champion: "Version | None", run_id: str
-) -> KnownKey:
-    """Return the embeddings to learn from: those that are there, else those of the backbone asked for, made now.
-
-    Among several that are there: those of the weights asked for, else those that the champion learnt from, else the
-    ones with the most and newest vectors.
-    """
-    lake = place.lake
-    embeddings.require_dataset(lake, dataset)
-    known = embeddings.known_keys(lake, dataset, SCHEME)
-    if backbone is not None:
-        known = _made_by(backbones.find(backbone), known)
-    elif champion is not None:
-        known.sort(key=lambda key: key.embedding_key != champion.tags["embedding_key"])
-    if known:
-        used = known[0]
-        say(f"learning from the embeddings {used.embedding_key} of {used.backbone}")
-        ensure_embedded(place, dataset, used.spec, used.backbone, run_id)
-        return used
-    made = run_subflow(embed, dataset, backbone, SCHEME, home=place.home)
-    known = [key for key in embeddings.known_keys(lake, dataset, SCHEME) if key.embedding_key == made.embedding_key]
-    if not known:
-        images = made.schemes[SCHEME].images
-        raise LakeError(f"none of the {images} images of {dataset!r} could be embedded: see ingest_issues")
-    return known[0]
-
-
-def _made_by(files: BackboneFiles, known: list[KnownKey]) -> list[KnownKey]:
-    """Return the keys whose vectors a backbone makes, with where it is now, not where it was when it made the first.
+def read_recipe(given: Mapping[str, Any] | Path | None, seed: int) -> Recipe:
+    """Return the recipe of a TOML file, or of its content.
 
     Raises:
-        BackboneError: If its weights have made vectors, and it makes others now.
+        TrainingError: If it cannot be read or makes no sense.
     """
-    made, refusal = [], None
-    for key in known:
-        if key.weights_hash == files.weights_hash:
-            try:
-                backbones.as_recorded(files, key.spec, files.name)
-            except BackboneError as error:
-                refusal = error
-            else:
-                made.append(replace(key, backbone=files.name))
-    if refusal is not None and not made:
-        raise refusal
-    return made
+    if isinstance(given, Path):
+        try:
+            given = tomllib.loads(given.expanduser().read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise TrainingError(f"the recipe {given} cannot be read: {error}") from error
+    return Recipe.read(given or {}, seed)
 
 
-def _class_map(examples: TrainingExamples) -> ClassMap:
-    """Return the map of the species that there is something to learn of."""
-    learnt = {species for species, split in zip(examples.species_ids, examples.splits, strict=True) if split == "train"}
-    return ClassMap.of({species: examples.names[species] for species in learnt})
+def fitted_to(
+    inputs: Inputs,
+    gathered: Gathered,
+    recipe: Recipe,
+    run: "Run | None" = None,
+    older: "TrainedHead | None" = None,
+    on_epoch: Callable[[int], None] = lambda count: None,
+) -> "tuple[Fitted, TrainedHead]":
+    """Fit a head to examples and return it with its contract."""
+    from modeling import heads, training
+
+    problem = inputs.problem(gathered.examples.features.shape[1])
+    inherit = None if older is None else (lambda network: _inherit(network, inputs, recipe, older))
+    logger = None if run is None else run.lightning_logger()
+    fitted = training.fit(gathered.examples, problem, recipe, logger, on_epoch, inherit)
+    used = inputs.used
+    head = heads.TrainedHead(
+        fitted.network,
+        inputs.class_map,
+        used.embedding_key,
+        used.spec,
+        used.backbone,
+        recipe.poolings,
+        fitted.temperature,
+        fitted.is_multi_label,
+    )
+    return fitted, head
 
 
-def _matrix(place: settings.Settings, used: KnownKey, examples: TrainingExamples, class_map: ClassMap) -> "Examples":
-    """Return features and targets of the examples that have vectors and a class."""
-    from modeling.heads import join
-    from modeling.training import Examples
+def _inherit(network: Any, inputs: Inputs, recipe: Recipe, older: "TrainedHead") -> None:
+    from modeling import heads
 
-    (snapshot,) = tables.latest(place.lake, "embeddings")
-    wanted = sorted(set(examples.image_ids))
-    found = embeddings.read_vectors(place.lake, snapshot, used.embedding_key, SCHEME, wanted, POOLINGS)
-    row_of = {image_id: row for row, image_id in enumerate(found.image_ids)}
-    usable = [
-        (row_of[image_id], class_map.index[species], split == "val")
-        for image_id, species, split in zip(examples.image_ids, examples.species_ids, examples.splits, strict=True)
-        # Set aside in embedding, or a species that only validation shows.
-        if image_id in row_of and species in class_map.index
-    ]
-    if len(usable) < len(examples.image_ids):
-        say(f"left out: {len(examples.image_ids) - len(usable)} photographs without vectors or of species only in val")
-    rows, targets, held_out = (np.array(column) for column in zip(*usable, strict=True))
-    return Examples(join(found.poolings, POOLINGS)[rows], targets.astype(np.int64), held_out.astype(bool))
+    if (older.embedding_key, older.poolings) != (inputs.used.embedding_key, recipe.poolings):
+        raise TrainingError(
+            f"the older head takes {'+'.join(older.poolings)} of embeddings {older.embedding_key}, and this training "
+            f"has {'+'.join(recipe.poolings)} of {inputs.used.embedding_key}: its weights mean nothing here"
+        )
+
+    count = heads.inherit(network, inputs.class_map, older)
+    say(f"{count} of {len(inputs.class_map)} species begin with the weights that they had")
 
 
 def _fit_and_register(
     place: settings.Settings,
-    dataset: str,
     name: str,
-    used: KnownKey,
-    examples: TrainingExamples,
-    class_map: ClassMap,
-    recipe: "Recipe",
-    tags: dict[str, str],
+    inputs: Inputs,
+    recipe: Recipe,
+    tags: Mapping[str, str],
     registry: "Registry",
+    older: "Version | None",
 ) -> "Version":
-    """Fit inside an MLflow run, log what went in and came out, and register the head."""
-    from modeling import training
-    from modeling.heads import TrainedHead
-    from modeling.registry import TableRead
-
-    matrix = _matrix(place, used, examples, class_map)
-    lake = place.lake
-    reads = [
-        TableRead(snapshot.table, lake.uri(snapshot.table), snapshot.version, examples.digest)
-        for snapshot in examples.snapshots
-    ]
-    (vectors,) = tables.latest(lake, "embeddings")
-    reads.append(TableRead(vectors.table, lake.uri(vectors.table), vectors.version, used.embedding_key))
-    tags = {**tags, "snapshots": tables.describe([*examples.snapshots, vectors])}
-    with registry.run(name, f"train {dataset}", {"dataset": dataset}) as run:
+    """Fit inside an MLflow run, log what went in and came out, try the model, and register it."""
+    tags = {**tags, "snapshots": tables.describe([*inputs.photographs.snapshots, inputs.vectors])}
+    before = None if older is None else registry.head(older)
+    with (
+        examples_of(place, inputs, recipe) as gathered,
+        registry.run(name, f"train {inputs.dataset}", {"dataset": inputs.dataset}) as run,
+        TemporaryDirectory(prefix="taxalake-figures-") as folder,
+    ):
         with progress(f"train {name}", recipe.max_epochs, "epochs") as advance:
-            fitted = training.fit(matrix, len(class_map), recipe, run.lightning_logger(), advance)
-        head = TrainedHead(fitted.network, class_map, used.embedding_key, used.spec, used.backbone, POOLINGS)
+            fitted, head = fitted_to(inputs, gathered, recipe, run, before, advance)
+        judgement = train_judgement.judge(inputs, gathered, fitted)
+        for file in train_judgement.draw(place, name, inputs, gathered, fitted, judgement, Path(folder)):
+            run.log_file(file, "judgement")
         counts = {
-            "species": len(class_map),
-            "train_images": int((~matrix.is_validation).sum()),
-            "val_images": int(matrix.is_validation.sum()),
+            "species": len(inputs.class_map),
+            "train_images": _photographs(gathered, False),
+            "val_images": _photographs(gathered, True),
         }
-        _log(run, recipe, dataset, used, fitted, counts)
-        run.log_tables(reads)
+        _log(run, recipe, inputs, fitted, judgement, counts)
+        run.log_tables(_reads(place, inputs))
         tags |= {key: str(value) for key, value in counts.items()} | {
             "val_accuracy": f"{fitted.validation_accuracy:.6f}",
             "val_loss": f"{fitted.validation_loss:.6f}",
+            "val_ece": f"{fitted.confidence.errors[1]:.6f}",
             "best_epoch": str(fitted.best_epoch),
             "head_hash": fitted.weights_hash,
+            "baselines": json.dumps(judgement.beside),
         }
-        words = f"{len(class_map)} species of {dataset!r}, a linear head on {'+'.join(POOLINGS)} of {used.backbone}"
-        return registry.register(name, run, head, tags, words)
+        words = (
+            f"{len(inputs.class_map)} species of {inputs.dataset!r}, a {recipe.head} head on "
+            f"{'+'.join(recipe.poolings)} of {inputs.used.backbone}"
+        )
+        logged = registry.log(run, head, "+".join(recipe.tilings))
+        tags["probe"] = probed(place, registry, logged, inputs, gathered, recipe, head)
+        return registry.register(name, run, logged, tags, words)
 
 
-def _log(run: "Run", recipe: "Recipe", dataset: str, used: KnownKey, fitted: "Fitted", counts: dict[str, int]) -> None:
+def _photographs(gathered: Gathered, is_validation: bool) -> int:
+    """Return how many photographs of one side have examples."""
+    rows = np.flatnonzero(gathered.examples.is_validation == is_validation)
+    return len({gathered.image_ids[row] for row in rows})
+
+
+def _reads(place: settings.Settings, inputs: Inputs) -> "list[TableRead]":
+    """Return every table that the training reads, at its version, with a digest of what was read."""
+    from modeling.registry import TableRead
+
+    lake, seen = place.lake, inputs.photographs
+    reads = [
+        TableRead(snapshot.table, lake.uri(snapshot.table), snapshot.version, seen.digest)
+        for snapshot in seen.snapshots
+    ]
+    vectors = inputs.vectors
+    return [*reads, TableRead(vectors.table, lake.uri(vectors.table), vectors.version, inputs.used.embedding_key)]
+
+
+def _log(
+    run: "Run", recipe: Recipe, inputs: Inputs, fitted: "Fitted", judgement: Judgement, counts: dict[str, int]
+) -> None:
+    chosen = {
+        **json.loads(recipe.spec),
+        "poolings": "+".join(recipe.poolings),
+        "tilings": "+".join(recipe.tilings),
+        "learning_rate": fitted.learning_rate,
+    }
     params = {
-        **asdict(recipe),
+        **chosen,
         **counts,
-        "dataset": dataset,
-        "head": "linear",
-        "poolings": "+".join(POOLINGS),
-        "backbone": used.backbone,
-        "embedding_key": used.embedding_key,
+        "dataset": inputs.dataset,
+        "split_id": inputs.split_id,
+        "backbone": inputs.used.backbone,
+        "embedding_key": inputs.used.embedding_key,
         "epochs": fitted.epochs,
         "best_epoch": fitted.best_epoch,
+        "temperature": fitted.temperature,
+        "dropped_species": len(inputs.dropped),
     }
-    run.log(params, {"best_val_accuracy": fitted.validation_accuracy, "best_val_loss": fitted.validation_loss})
+    blind = {f"{who}.{metric}": value for who, scores in judgement.beside.items() for metric, value in scores.items()}
+    best = {"best_val_accuracy": fitted.validation_accuracy, "best_val_loss": fitted.validation_loss}
+    run.log(params, best | judgement.metrics | blind)
 
 
 def _report(dataset: str, version: "Version", committed: bool) -> TrainReport:
@@ -261,12 +291,18 @@ def _report(dataset: str, version: "Version", committed: bool) -> TrainReport:
         model=version.name,
         model_version=version.model_version,
         aliases=list(version.aliases),
+        head=tags["head"],
+        objective=tags["objective"],
         species=int(tags["species"]),
+        dropped=json.loads(tags["dropped"]),
         train_images=int(tags["train_images"]),
         val_images=int(tags["val_images"]),
         val_accuracy=float(tags["val_accuracy"]),
         val_loss=float(tags["val_loss"]),
+        val_ece=float(tags["val_ece"]),
         best_epoch=int(tags["best_epoch"]),
+        baselines=json.loads(tags["baselines"]),
+        probe=tags["probe"],
         embedding_key=tags["embedding_key"],
         class_map_id=tags["class_map_id"],
         split_id=tags["split_id"],

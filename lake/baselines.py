@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lake import query
+from lake import labels, query, tables
 from lake.errors import LakeError
+from lake.tables import Lake
 
 
 def answers(train: pa.Table, asked: pa.Table, species: pa.Table, seed: int = 0) -> dict[str, pa.Table]:
@@ -38,6 +39,37 @@ def answers(train: pa.Table, asked: pa.Table, species: pa.Table, seed: int = 0) 
             ask.show("train_observations", venomous)
             found |= _most_frequent(ask, asked, "always_venomous", "venomous_by_country")
     return found
+
+
+def of_observations(
+    lake: Lake, dataset: str, observations: pa.Table, truth: pa.Table, trained_on: str, split_id: str
+) -> dict[str, dict[str, float]]:
+    """Score every baseline on some observations, as the labels of the training observations let it answer.
+
+    Args:
+        lake: The place of the tables.
+        dataset: Where the observations are from.
+        observations: observation_id: one row per observation to be answered.
+        truth: observation_id, species_id: one row per observation that is scored.
+        trained_on: The data set whose training side a model has learnt from.
+        split_id: That divided it.
+    """
+    examples = labels.training_examples(lake, trained_on, split_id)
+    rows = zip(examples.observation_ids, examples.species_ids, examples.country_codes, examples.splits, strict=True)
+    seen = {observation: (species, country) for observation, species, country, side in rows if side == "train"}
+    text = pa.string()
+    train = pa.table(
+        {
+            "observation_id": pa.array(list(seen), text),
+            "species_id": pa.array([species for species, _ in seen.values()], text),
+            "country_code": pa.array([country for _, country in seen.values()], text),
+        }
+    )
+    records, species = tables.latest(lake, "image_records", "species")
+    countries = query.answer(lake, "labels/observation_countries", [records], dataset=dataset)
+    asked = countries.filter(pc.is_in(countries["observation_id"], observations["observation_id"].combine_chunks()))
+    known = query.answer(lake, "labels/current_species", [species])
+    return scores(answers(train, asked, known), truth, known)
 
 
 def scores(named: Mapping[str, pa.Table], truth: pa.Table, species: pa.Table) -> dict[str, dict[str, float]]:

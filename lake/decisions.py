@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from lake import labels, query, tables
+from lake import baselines, labels, query, tables
 from lake.embeddings import images_of
 from lake.errors import LakeError
 from lake.schemas import TABLES
@@ -15,6 +16,7 @@ from lake.tables import Appended, Lake, Snapshot
 
 ONE = "one"  # an observation is one organism, seen in one or more photographs
 MANY = "many"  # an observation is a quadrat
+WITHOUT_LOOKING = "without_looking:"  # begins the slice of a baseline's scores
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Evaluation:
     evaluation_id: str
     metrics: dict[str, float]
     chance: dict[str, float]
+    beside: dict[str, dict[str, float]]  # the same metrics of answers that never look at a photograph
     observation_count: int
     snapshots: tuple[Snapshot, ...]
     committed: bool
@@ -259,6 +262,7 @@ def evaluate(
     model_version: str,
     species_count: int,
     flow_run_id: str,
+    trained_on: tuple[str, str] | None = None,
 ) -> Evaluation:
     """Score a decision against the labels that hold now and store the scores, once.
 
@@ -270,6 +274,8 @@ def evaluate(
         model_version: The model that answered.
         species_count: How many species it knows, for the chance level.
         flow_run_id: The flow run that writes.
+        trained_on: Data set and split that the model has learnt from: what is known there is enough for answers that
+            never look at a photograph, which are scored beside it; None where nobody knows.
     """
     given, changes, splits = tables.latest(lake, "labels", "taxon_changes", "splits")
     truth = query.answer(
@@ -286,17 +292,23 @@ def evaluate(
     frames = {"truth": truth, "answers": answers}
     question = "evaluate/single_label_metrics" if rule.species == ONE else "evaluate/multi_label_metrics"
     metrics = _by_metric(query.answer(None, question, frames=frames))
+    beside: dict[str, dict[str, float]] = {}
+    if rule.species == ONE:
+        metrics |= _tracks(lake, frames, metrics["macro_f1"])
+        if trained_on is not None:
+            beside = baselines.of_observations(lake, scope.dataset, scope.observations, truth, *trained_on)
     chance = _by_metric(query.answer(None, "evaluate/chance_level", frames=frames, species_count=species_count))
     scored_rows = answers.select(["observation_id", "species_id", "rank", "is_answer"]).to_pylist()
     evaluation_id = tables.digest(
         [decision.decision_id, tables.digest(truth.to_pylist()), tables.digest(scored_rows), sorted(metrics)]
     )
     snapshots = (*decision.snapshots, given, changes, splits)
+    slices = {"all": metrics, **{f"{WITHOUT_LOOKING}{who}": scores for who, scores in beside.items()}}
     rows = [
         {
             "evaluation_id": evaluation_id,
             "metric": metric,
-            "slice": "all",
+            "slice": part,
             "value": value,
             "decision_id": decision.decision_id,
             "dataset": scope.dataset,
@@ -307,13 +319,15 @@ def evaluate(
             "evaluated_at": datetime.now(UTC),
             "flow_run_id": flow_run_id,
         }
-        for metric, value in metrics.items()
+        for part, scores in slices.items()
+        for metric, value in scores.items()
     ]
     done = tables.append(lake, "evaluations", pa.Table.from_pylist(rows, schema=TABLES["evaluations"].columns))
     return Evaluation(
         evaluation_id,
         metrics,
         {metric: value for metric, value in chance.items() if metric in metrics},
+        beside,
         scored,
         snapshots,
         done.row_count > 0,
@@ -379,6 +393,16 @@ def illustrate(
             if row["observation_id"] == observation_id
         ],
     )
+
+
+def _tracks(lake: Lake, frames: Mapping[str, pa.Table], macro_f1: float) -> dict[str, float]:
+    """Return SnakeCLEF's two tracks, where a venomous species is known."""
+    (species,) = tables.latest(lake, "species")
+    known = query.answer(lake, "labels/current_species", [species])
+    if not pc.any(known["is_venomous"]).as_py():
+        return {}
+    seen = {**frames, "current_species": known}
+    return _by_metric(query.answer(None, "evaluate/venomous_tracks", frames=seen, macro_f1=macro_f1))
 
 
 def _by_metric(rows: pa.Table) -> dict[str, float]:

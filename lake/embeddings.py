@@ -1,6 +1,5 @@
 """Photographs on their way to vectors and back: pending work, bytes, vectors. Knows no model."""
 
-import json
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,9 +18,8 @@ from lake.schemas import TABLES
 from lake.tables import Appended, KnownKeys, Lake, Snapshot
 
 Matrix = NDArray[np.float32]
-
-
 _READ_BYTES = 64 << 20  # of photographs, at a time
+_ROWS_AT_ONCE = 16_384  # of vectors, on their way into a matrix
 
 
 @dataclass(frozen=True)
@@ -46,11 +44,6 @@ class KnownKey:
     backbone: str
     weights_hash: str
     spec: str
-
-    @property
-    def dtype(self) -> str:
-        """The number type that the vectors were made in."""
-        return str(json.loads(self.spec)["dtype"])
 
 
 @dataclass(frozen=True)
@@ -336,6 +329,86 @@ def read_vectors(
         found["tile_index"].to_numpy(),
         {pooling: _matrix(found[pooling]) for pooling in poolings},
     )
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Which tiles of some images have vectors, in an order: N rows."""
+
+    image_ids: list[str]
+    scheme_ids: list[str]
+    tile_indices: NDArray[np.int32]
+    lengths: dict[str, int]  # of the vectors of each pooling
+
+    def __len__(self) -> int:
+        """Return the number of tiles."""
+        return len(self.image_ids)
+
+
+def tiles_of(
+    lake: Lake,
+    snapshot: Snapshot,
+    embedding_key: str,
+    scheme_ids: Sequence[str],
+    image_ids: Sequence[str],
+    poolings: Sequence[str],
+) -> Tiles:
+    """Return the tiles of some images that have vectors, image by image as they are given; reads no vector but one."""
+    vectors = tables.scan(lake, snapshot).filter(
+        pl.col("embedding_key") == embedding_key, pl.col("scheme_id").is_in(list(scheme_ids))
+    )
+    order = pl.LazyFrame({"image_id": image_ids}, {"image_id": pl.String}).with_row_index("place")
+    found = (
+        vectors.select("image_id", "scheme_id", "tile_index")
+        .join(order, on="image_id")
+        .sort("place", "scheme_id", "tile_index")
+        .collect()
+    )
+    first = vectors.select(pl.col(pooling).list.len() for pooling in poolings).head(1).collect()
+    return Tiles(
+        found["image_id"].to_list(),
+        found["scheme_id"].to_list(),
+        found["tile_index"].to_numpy(),
+        {pooling: int(first[pooling][0]) if len(first) else 0 for pooling in poolings},
+    )
+
+
+def read_into(matrix: Matrix, lake: Lake, snapshot: Snapshot, embedding_key: str, tiles: Tiles) -> None:
+    """Read the vectors of tiles into a matrix, poolings side by side, a batch of the table at a time.
+
+    Args:
+        matrix: (N, D) to be filled; D is the sum of ``tiles.lengths``. Perhaps mapped from a file.
+        lake: The place of the tables.
+        snapshot: Of ``embeddings``, in which ``tiles`` were found.
+        embedding_key: Under which the vectors were made.
+        tiles: N tiles.
+
+    Raises:
+        LakeError: If a vector holds NaN or infinity.
+    """
+    keys = {"image_id": pl.String, "scheme_id": pl.String, "tile_index": pl.Int32}
+    order = pl.LazyFrame((tiles.image_ids, tiles.scheme_ids, tiles.tile_indices), keys)
+    wanted = (
+        tables.scan(lake, snapshot)
+        .filter(pl.col("embedding_key") == embedding_key, pl.col("scheme_id").is_in(sorted(set(tiles.scheme_ids))))
+        .select(*keys, *tiles.lengths)
+        .join(order.with_row_index("place"), on=list(keys))
+        .select("place", *tiles.lengths)
+    )
+    for batch in wanted.collect_batches(chunk_size=_ROWS_AT_ONCE, maintain_order=False):
+        start = 0
+        places = batch["place"].to_numpy()
+        for pooling, length in tiles.lengths.items():
+            vectors = _matrix(batch[pooling])
+            if not np.isfinite(vectors).all():
+                at = int(places[np.isfinite(vectors).all(axis=1).argmin()])
+                raise LakeError(
+                    f"the {pooling} of image {tiles.image_ids[at]} ({tiles.scheme_ids[at]}, tile "
+                    f"{tiles.tile_indices[at]}) under the embedding key {embedding_key} holds NaN or infinity: embed "
+                    f"with another dtype or backbone, and train on that"
+                )
+            matrix[places, start : start + length] = vectors
+            start += length
 
 
 def _matrix(column: pl.Series) -> Matrix:

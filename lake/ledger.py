@@ -44,8 +44,12 @@ def record_stage(
 def record_class_map(
     lake: Lake, class_map_id: str, species_ids: Sequence[str], train_counts: Mapping[str, int], flow_run_id: str
 ) -> Appended:
-    """Write a class map: one row per class index. A map that is known is not written again."""
+    """Write a class map: one row per class index. A map that is known is not written again.
+
+    Species that were counted and have no index, as they had too few photographs, follow as dropped.
+    """
     now = datetime.now(UTC)
+    dropped = sorted(train_counts.keys() - set(species_ids))
     return _append(
         lake,
         "class_maps",
@@ -55,11 +59,11 @@ def record_class_map(
                 "class_index": index,
                 "species_id": species_id,
                 "train_count": train_counts.get(species_id, 0),
-                "is_dropped": False,
+                "is_dropped": index >= len(species_ids),
                 "recorded_at": now,
                 "flow_run_id": flow_run_id,
             }
-            for index, species_id in enumerate(species_ids)
+            for index, species_id in enumerate([*species_ids, *dropped])
         ],
     )
 

@@ -389,7 +389,7 @@ _ALL = (
         columns=_columns(
             evaluation_id=TEXT,  # hash of decision and truth
             metric=TEXT,
-            slice=TEXT,  # all
+            slice=TEXT,  # all, or without_looking:NAME of who never looks at a photograph
             value=REAL,
             decision_id=TEXT,
             dataset=TEXT,
@@ -402,6 +402,46 @@ _ALL = (
         ),
         written_by="evaluate",
         read_by="people",
+    ),
+    Table(
+        name="ablations",
+        grain="cell_id",
+        key=("cell_id",),
+        columns=_columns(
+            cell_id=TEXT,  # hash of everything that the result depends on
+            dataset=TEXT,
+            choices=TEXT,  # what sets it apart from others, as a JSON object
+            recipe=TEXT,  # JSON
+            embedding_key=_optional(TEXT),
+            class_map_id=_optional(TEXT),
+            split_id=_optional(TEXT),
+            refusal=_optional(TEXT),  # why these choices do not go together; there are no scores then
+            observation_count=COUNT,  # of validation
+            accuracy=_optional(REAL),
+            macro_f1=_optional(REAL),
+            ece=_optional(REAL),  # expected calibration error
+            seconds=REAL,
+            mlflow_run_id=_optional(TEXT),
+            recorded_at=UTC,
+            flow_run_id=TEXT,
+        ),
+        written_by="ablate",
+        read_by="ablate, people",
+    ),
+    Table(
+        name="ablation_answers",
+        grain="(cell_id, observation_id)",
+        key=("cell_id", "observation_id"),
+        columns=_columns(
+            cell_id=TEXT,
+            observation_id=TEXT,
+            species_id=TEXT,  # the best answer
+            probability=REAL,  # calibrated
+            is_right=YES_NO,
+            flow_run_id=TEXT,
+        ),
+        written_by="ablate",
+        read_by="ablate, people",
     ),
     Table(
         name="stage_runs",

@@ -1,6 +1,6 @@
 """Photographs in, ranked species out: what a registered model does, wherever it is loaded."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from modeling import backbones, tiling
 from modeling.backbones import Backbone
+from modeling.calibration import softmax
 from modeling.embedding import EmbeddedTiles, EncodedImage, Engine
 from modeling.errors import BackboneError, ModelingError
 from modeling.heads import TrainedHead
@@ -19,6 +20,7 @@ from modeling.tiling import Scheme
 Photograph = bytes | str | Path
 COLUMNS = (
     "image",
+    "scheme_id",
     "tile_index",
     "x0",
     "y0",
@@ -46,15 +48,20 @@ class Ranked:
 
     class_indices: NDArray[np.int64]  # (N, k), best first
     logits: NDArray[np.float32]  # (N, k)
-    probabilities: NDArray[np.float32]  # (N, k), softmax over all classes
+    probabilities: NDArray[np.float32]  # (N, k), calibrated
 
 
-def rank(logits: NDArray[np.float32], k: int) -> Ranked:
+def rank(
+    logits: NDArray[np.float32],
+    k: int,
+    probability: Callable[[NDArray[np.float32]], NDArray[np.float32]] = softmax,
+) -> Ranked:
     """Return the best k classes of each row; ties go to the lower class index.
 
     Args:
         logits: (N, C).
         k: At most C are returned.
+        probability: Logits to probabilities, such as the calibrated ones of a head.
 
     Raises:
         ModelingError: If k is less than one.
@@ -63,9 +70,9 @@ def rank(logits: NDArray[np.float32], k: int) -> Ranked:
         raise ModelingError(f"at least one species has to be asked for, not {k}")
     # Stable, so that equal logits keep their order and a rerun ranks alike.
     order = np.argsort(-logits, axis=1, kind="stable")[:, :k]
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities = shifted / shifted.sum(axis=1, keepdims=True)
-    return Ranked(order, np.take_along_axis(logits, order, axis=1), np.take_along_axis(probabilities, order, axis=1))
+    return Ranked(
+        order, np.take_along_axis(logits, order, axis=1), np.take_along_axis(probability(logits), order, axis=1)
+    )
 
 
 def backbone_of(head: TrainedHead, folder: str | None = None, device: str | None = None) -> Backbone:
@@ -101,24 +108,31 @@ def identify(
         head: What tells species apart.
         backbone: The encoder that the head was trained on.
         photographs: Encoded bytes, or paths of files.
-        scheme_id: How each photograph is cut; ``whole`` gives one tile.
+        scheme_id: How each photograph is cut; ``whole`` gives one tile. Several are joined by a plus.
         top_k: Species for each tile.
 
     Returns:
-        One row per (image, tile_index, rank) with the columns of ``COLUMNS``: image is the position in
+        One row per (image, scheme_id, tile_index, rank) with the columns of ``COLUMNS``: image is the position in
         ``photographs``, probability is 0 to 1. A photograph that cannot be used is one row with an error and
         nothing else.
     """
     unreadable: dict[str, str] = {}
+    failures: dict[tuple[int, str], list[str]] = {}
     rows: list[dict[str, Any]] = []
     with Engine(backbone, batch_size=_BATCH_SIZE) as engine:
-        for embedded in engine.embed(_encoded(photographs, tiling.parse(scheme_id), unreadable)):
+        schemes = tiling.parse_all(scheme_id)
+        for embedded in engine.embed(_encoded(photographs, schemes, unreadable)):
             rows += _rows(head, backbone, embedded, top_k)
-            rows += [{"image": int(image_id), "error": text} for (image_id, _), text in embedded.failures.items()]
+            for (image_id, scheme), text in embedded.failures.items():
+                # What no tiling can use is said once.
+                failures.setdefault((int(image_id), text), []).append(scheme)
+    rows += [
+        {"image": image, "scheme_id": "+".join(failed), "error": text} for (image, text), failed in failures.items()
+    ]
     rows += [{"image": int(image_id), "error": text} for image_id, text in unreadable.items()]
     # Typed, so that a call in which all photographs are bad gives columns like any other.
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(_TYPES)
-    return frame.sort_values(["image", "tile_index", "rank"], kind="stable").reset_index(drop=True)
+    return frame.sort_values(["image", "scheme_id", "tile_index", "rank"], kind="stable").reset_index(drop=True)
 
 
 def photographs_of(model_input: Any) -> list[Photograph]:
@@ -145,7 +159,9 @@ def photographs_of(model_input: Any) -> list[Photograph]:
     return photographs
 
 
-def _encoded(photographs: Sequence[Photograph], scheme: Scheme, failures: dict[str, str]) -> Iterable[EncodedImage]:
+def _encoded(
+    photographs: Sequence[Photograph], schemes: tuple[Scheme, ...], failures: dict[str, str]
+) -> Iterable[EncodedImage]:
     """Yield the bytes of photographs under their position; what cannot be read goes to failures."""
     for position, photograph in enumerate(photographs):
         try:
@@ -153,16 +169,17 @@ def _encoded(photographs: Sequence[Photograph], scheme: Scheme, failures: dict[s
         except OSError as error:
             failures[str(position)] = f"the file cannot be read: {error.strerror}"
             continue
-        yield EncodedImage(str(position), content, (scheme,))
+        yield EncodedImage(str(position), content, schemes)
 
 
 def _rows(head: TrainedHead, backbone: Backbone, embedded: EmbeddedTiles, top_k: int) -> list[dict[str, Any]]:
     if not embedded.tiles:
         return []
-    ranked = rank(head.predict(embedded.vectors, backbone.spec.key), top_k)
+    ranked = rank(head.predict(embedded.vectors, backbone.spec.key), top_k, head.probabilities)
     return [
         {
             "image": int(image_id),
+            "scheme_id": scheme,
             "tile_index": tile.index,
             "x0": tile.x0,
             "y0": tile.y0,
@@ -175,6 +192,8 @@ def _rows(head: TrainedHead, backbone: Backbone, embedded: EmbeddedTiles, top_k:
             "probability": float(ranked.probabilities[row, place]),
             "error": None,
         }
-        for row, (image_id, tile) in enumerate(zip(embedded.image_ids, embedded.tiles, strict=True))
+        for row, (image_id, scheme, tile) in enumerate(
+            zip(embedded.image_ids, embedded.scheme_ids, embedded.tiles, strict=True)
+        )
         for place, class_index in enumerate(ranked.class_indices[row].tolist())
     ]

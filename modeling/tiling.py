@@ -311,6 +311,16 @@ def parse(scheme_id: str) -> Scheme:
     raise TilingError(f"there is no tiling {scheme_id!r}; say {_EXAMPLES} or 'boxes-NAME'")
 
 
+def parse_all(scheme_ids: str) -> tuple[Scheme, ...]:
+    """Return the schemes that a text names, joined by a plus: each once, in their order.
+
+    Raises:
+        TilingError: If a part names none.
+    """
+    schemes = map(parse, scheme_ids.split("+"))
+    return tuple({scheme.scheme_id: scheme for scheme in schemes}.values())
+
+
 def _edges(start: int, length: int, parts: int) -> list[_Span]:
     """Divide a stretch of pixels into parts."""
     # Integer edges, not a fixed tile size: the remainder of the division is spread over the tiles, so that no strip of

@@ -30,6 +30,9 @@ def test_help_imports_no_heavy_library():
         ["ingest", "boxes", "--help"],
         ["embed", "--help"],
         ["train", "--help"],
+        ["ablate", "--help"],
+        ["lineage", "--help"],
+        ["replay", "--help"],
         ["import-timm", "--help"],
         ["predict", "--help"],
         ["evaluate", "--help"],
@@ -50,8 +53,9 @@ def test_every_command_explains_itself(words):
     assert "Usage" in told.output
 
 
-def test_a_home_without_a_lake_says_what_to_do(command, home):
-    told = command("status")
+def test_a_home_without_a_lake_says_what_to_do(command, tmp_path):
+    home = tmp_path / "nowhere"
+    told = command("status", at=home)
     assert told.code == 1
     assert "no table" in told.err
     assert str(home) in told.err
@@ -123,3 +127,6 @@ def test_a_tiling_has_one_name(monkeypatch, tmp_path):
     from flows import settings
 
     assert settings.load(home=tmp_path, tiling="grid-1x1").tiling == "whole"
+    several = settings.load(home=tmp_path, tiling="grid-2x2+grid-1x1+whole")
+    assert several.tiling == "grid-2x2+whole"
+    assert several.tilings == ["grid-2x2", "whole"]

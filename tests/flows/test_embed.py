@@ -549,10 +549,9 @@ def test_a_fast_spec_that_was_made_elsewhere_is_measured_before_it_is_embedded_w
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, flora, backbone):
+def trained(tmp_path_factory, empty_home, flora, backbone):
     """A home with a head that has learnt from photographs after a JPEG round trip, and quadrats without vectors."""
-    home = tmp_path_factory.mktemp("trained") / "home"
-    home.mkdir()
+    home = shutil.copytree(empty_home, tmp_path_factory.mktemp("trained") / "home")
     settle(home, dtype="float32")
     labelled = ("image", "species_id", "observation", "split", "scientific_name")
     ingest_table.fn(flora.plants_csv, "plants", *labelled, home=home)

@@ -40,9 +40,9 @@ def class_mapping(tmp_path_factory, species):
 
 
 @pytest.fixture(scope="module")
-def imported(tmp_path_factory, flora, class_mapping):
+def imported(tmp_path_factory, empty_home, flora, class_mapping):
     """A home with photographs and an imported model, in float32 as timm has computed."""
-    home = tmp_path_factory.mktemp("imported")
+    home = shutil.copytree(empty_home, tmp_path_factory.mktemp("imported") / "home")
     (home / "taxalake.toml").write_text('dtype = "float32"\n')
     columns = ("image", "species_id", "observation", "split", "scientific_name")
     ingest_table.fn(flora.plants_csv, "plants", *columns, home=home)

@@ -101,7 +101,8 @@ def test_champion_and_challenger_are_scored_on_the_same_observations(poor, flora
     take_in(poor, flora, [{**row, "split": "train"} for row in rows_of(flora)], tmp_path / "again.csv")
     monkeypatch.setenv("TAXALAKE_SEED", "3")
     retrain.fn("plants", "flora", home=poor)
-    scored = [row for row in content(poor, "evaluations") if row["metric"] == "macro_f1"]
+    scores = [row for row in content(poor, "evaluations") if row["slice"] == "all"]
+    scored = [row for row in scores if row["metric"] == "macro_f1"]
     assert len(scored) == 2
     decided = {row["decision_id"]: row["model_version"] for row in content(poor, "decisions")}
     observations = {

@@ -112,6 +112,18 @@ def test_another_rule_or_other_tiles_are_another_decision(predicted):
     assert decide(predicted).decision_id != first.decision_id
 
 
+def test_tiles_of_several_tilings_decide_together(predicted):
+    more = [("m/1", "whole", "i2", 0, 1, "s2", 0.75), ("m/1", "grid-3x3", "i2", 0, 1, "s1", 0.75)]
+    tables.append(predicted, "tile_predictions", filled("tile_predictions", PREDICTION, *more))
+    alone = decide(predicted)
+    scope = decisions.whole_scope(predicted, "d")
+    both = decisions.decide(predicted, scope, "grid-1x2+whole", "m/1", SEVERAL, "run")
+    assert both.decision_id != alone.decision_id
+    assert rows(alone.answers, "observation_id species_id votes") == [("o1", "s1", 2), ("o2", "s1", 1)]
+    assert rows(both.answers, "observation_id species_id votes") == [("o1", "s1", 2), ("o2", "s2", 2)]
+    assert held(predicted, "decisions", "scheme_id") == [("grid-1x2",), ("grid-1x2+whole",)]
+
+
 def test_an_answer_of_one_species_keeps_its_runners_up_apart(predicted):
     answers = rows(decide(predicted, ONE_SPECIES).answers, "observation_id species_id rank is_answer")
     assert answers == [("o1", "s1", 1, True), ("o2", "s1", 1, True), ("o2", "s2", 2, False)]

@@ -194,6 +194,83 @@ def test_vectors_of_another_key_or_scheme_are_not_read(stocked, asked):
     assert (found.image_ids, found.poolings["cls"].shape) == ([], (0, 0))
 
 
+def matrix_of(lake, image_ids, poolings, scheme_ids=(SCHEME,), key=KEY):
+    """Find the tiles of images, read their vectors into a matrix, and return both."""
+    (snapshot,) = tables.latest(lake, "embeddings")
+    tiles = embeddings.tiles_of(lake, snapshot, key, scheme_ids, image_ids, poolings)
+    matrix = np.full((len(tiles), sum(tiles.lengths.values())), np.nan, np.float32)
+    embeddings.read_into(matrix, lake, snapshot, key, tiles)
+    return tiles, matrix
+
+
+def number_of(image_id):
+    return int(image_id[:4], 16)
+
+
+def test_tiles_stand_in_the_order_of_the_images_that_were_asked_for(stocked):
+    embed_all(stocked, 2, (SCHEME, OTHER))
+    asked = [IDS[2], IDS[0], IDS[3]]
+    tiles, _ = matrix_of(stocked, asked, ["cls"], (OTHER, SCHEME))
+    found = list(zip(tiles.image_ids, tiles.scheme_ids, tiles.tile_indices.tolist(), strict=True))
+    assert found == [(image_id, scheme, tile) for image_id in asked for scheme in (SCHEME, OTHER) for tile in (0, 1)]
+    assert len(tiles) == 12
+
+
+def test_each_row_of_the_matrix_holds_the_poolings_of_its_tile_side_by_side(stocked, monkeypatch):
+    monkeypatch.setattr(embeddings, "_ROWS_AT_ONCE", 3)
+    embed_all(stocked, 4)
+    asked = [IDS[3], IDS[1], IDS[0], IDS[2]]
+    tiles, matrix = matrix_of(stocked, asked, ["dct", "mean_patch", "cls"])
+    assert tiles.lengths == {"dct": 1, "mean_patch": 2, "cls": 2}
+    expected = [[0.5, -number_of(one), -tile, number_of(one), tile] for one in asked for tile in (0, 1)]
+    assert matrix.tolist() == expected
+
+
+def test_vectors_are_read_alike_into_a_matrix_that_is_mapped_from_a_file(stocked, tmp_path):
+    embed_all(stocked)
+    tiles, expected = matrix_of(stocked, IDS, ["cls"])
+    mapped = np.memmap(tmp_path / "features.f32", np.float32, "w+", shape=expected.shape)
+    embeddings.read_into(mapped, stocked, *tables.latest(stocked, "embeddings"), KEY, tiles)
+    mapped.flush()
+    assert np.array_equal(np.fromfile(tmp_path / "features.f32", np.float32), expected.ravel())
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), float("-inf")])
+def test_a_vector_that_is_not_finite_is_an_error_that_names_its_tile(stocked, odd):
+    tiles = tiles_of(waiting(stocked)).to_pylist()
+    tiles[3]["mean_patch"] = [1.0, odd]
+    writer_of(stocked).append(frame(TILES, *(tuple(tile.values()) for tile in tiles)))
+    where = rf"image {tiles[3]['image_id']} \({SCHEME}, tile 1\) under the embedding key {KEY} holds NaN or infinity"
+    with pytest.raises(LakeError, match=f"the mean_patch of {where}"):
+        matrix_of(stocked, IDS, ["cls", "mean_patch"])
+    assert len(matrix_of(stocked, IDS, ["cls"])[0]) == 8
+
+
+def test_images_without_vectors_have_no_tiles(stocked):
+    first, second, *_ = waiting(stocked)
+    writer_of(stocked).append(tiles_of([first]))
+    tiles, _ = matrix_of(stocked, [second.image_id, first.image_id, "unknown"], ["cls"])
+    assert tiles.image_ids == [first.image_id] * 2
+
+
+@pytest.mark.parametrize(("image_ids", "scheme", "key"), [(IDS, "whole", KEY), (IDS, SCHEME, "7"), ([], SCHEME, KEY)])
+def test_where_there_are_no_tiles_the_matrix_is_empty(stocked, image_ids, scheme, key):
+    embed_all(stocked)
+    tiles, matrix = matrix_of(stocked, image_ids, ["cls", "dct"], (scheme,), key)
+    assert (len(tiles), matrix.size) == (0, 0)
+
+
+def test_tiles_are_those_of_the_version_that_is_asked(stocked):
+    (before,) = tables.latest(stocked, "embeddings")
+    first, second, *_ = waiting(stocked)
+    writer_of(stocked).append(tiles_of([first]))
+    (then,) = tables.latest(stocked, "embeddings")
+    writer_of(stocked).append(tiles_of([second]))
+    asked = [second.image_id, first.image_id]
+    found = [embeddings.tiles_of(stocked, snapshot, KEY, [SCHEME], asked, ["cls"]) for snapshot in (before, then)]
+    assert [tiles.image_ids for tiles in found] == [[], [first.image_id] * 2]
+
+
 def test_the_vectors_of_a_shard_are_one_commit_under_all_schemes(stocked):
     assert embed_all(stocked, 4 * 2 * 2, (SCHEME, OTHER)) == 16
     assert tables.latest(stocked, "embeddings")[0].version == 1
@@ -272,7 +349,7 @@ def test_a_spec_is_recorded_once_beside_its_key(stocked):
     assert embeddings.known_keys(stocked, "d", SCHEME) == []
     embed_all(stocked)
     (known,) = embeddings.known_keys(stocked, "d", SCHEME)
-    assert (known.embedding_key, known.image_count, known.backbone, known.dtype) == (KEY, 4, "vit", "float32")
+    assert (known.embedding_key, known.image_count, known.backbone, known.spec) == (KEY, 4, "vit", SPEC["spec"])
 
 
 def test_a_spec_is_found_by_its_key_with_what_was_measured(lake):

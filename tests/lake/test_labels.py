@@ -6,6 +6,7 @@ from taking_in import take_in
 
 from lake import labels, splits, tables
 from lake.files.folder import FolderFiles
+from lake.labels import Taxon
 from lake.sources.table import TableSource
 from lake.splits import SplitRecipe
 
@@ -120,4 +121,4 @@ def test_a_table_of_photographs_becomes_examples_with_names(lake, tmp_path):
     places(lake)
     found = labels.training_examples(lake, "d", HALF.split_id("d"))
     assert sorted(found.splits) == ["train", "train", "val"]
-    assert found.names == {"1": "Poa annua"}
+    assert found.taxa == {"1": Taxon("Poa annua", "Poa", None, None)}

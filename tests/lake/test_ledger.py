@@ -33,6 +33,17 @@ def test_a_class_map_is_recorded_once_in_its_order(lake):
     assert held(lake, "class_maps", columns) == [("c", 0, "s2", 0, False), ("c", 1, "s1", 7, False)]
 
 
+def test_species_with_too_few_photographs_follow_a_class_map_as_dropped(lake):
+    ledger.record_class_map(lake, "c", ["s3", "s1"], {"s1": 7, "s4": 1, "s3": 9, "s2": 2}, "run")
+    columns = "class_index species_id train_count is_dropped"
+    assert held(lake, "class_maps", columns) == [
+        (0, "s3", 9, False),
+        (1, "s1", 7, False),
+        (2, "s2", 2, True),
+        (3, "s4", 1, True),
+    ]
+
+
 def test_a_retraining_without_a_champion_before_it_is_recorded(lake):
     row = {
         "flow_run_id": "run",

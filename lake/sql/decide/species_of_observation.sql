@@ -23,7 +23,10 @@ guesses as (
         tile_predictions.probability
     from tile_predictions
     inner join photographs on tile_predictions.image_id = photographs.image_id
-    where tile_predictions.model_version = $model_version and tile_predictions.scheme_id = $scheme_id
+    where
+        tile_predictions.model_version = $model_version
+        -- several tilings are joined by a plus
+        and list_contains(string_split($scheme_id, '+'), tile_predictions.scheme_id)
 ),
 
 tile_counts as (

@@ -22,7 +22,8 @@ best_per_tile as (
     inner join photographs on tile_predictions.image_id = photographs.image_id
     where
         tile_predictions.model_version = $model_version
-        and tile_predictions.scheme_id = $scheme_id
+        -- several tilings are joined by a plus
+        and list_contains(string_split($scheme_id, '+'), tile_predictions.scheme_id)
         and tile_predictions.rank = 1
 ),
 

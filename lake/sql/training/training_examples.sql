@@ -37,6 +37,15 @@ contradicted as (
     having count(distinct single.species_id) > 1
 ),
 
+countries as (
+    select
+        observation_id,
+        min(country_code) as country_code
+    from image_records
+    where dataset = $dataset
+    group by observation_id
+),
+
 -- the same bytes may stand under two names: what is held out anywhere is held out everywhere
 strictest as (
     select
@@ -52,6 +61,15 @@ select
     single.species_id,
     -- a species that a change of the taxonomy brought in may have no name yet
     coalesce(current_species.scientific_name, single.species_id) as scientific_name,
+    -- where nobody says the genus, a name of two words does
+    coalesce(
+        current_species.genus,
+        -- no match gives an empty text, which would be one genus of all that have none
+        nullif(regexp_extract(current_species.scientific_name, '^([A-Z][[:alpha:]-]+) [[:alpha:]]', 1), '')
+    ) as genus,
+    current_species.family,
+    current_species.is_venomous,
+    countries.country_code,
     splits.split
 from photographs
 inner join strictest on photographs.image_id = strictest.image_id
@@ -62,6 +80,7 @@ inner join splits
         photographs.observation_id = splits.observation_id
         and splits.split_id = $split_id
 left join current_species on single.species_id = current_species.species_id
+left join countries on photographs.observation_id = countries.observation_id
 where
     (splits.split = 'train' and strictest.strictness = 0)
     or (splits.split = 'val' and strictest.strictness = 1)

@@ -76,3 +76,18 @@ def test_other_models_and_schemes_have_no_say(other):
     }
     params = {"dataset": "d", "model_version": "m/1", "scheme_id": "whole", "candidates": 5}
     assert rows(answer(None, "decide/species_of_observation", frames=frames, **params)) == []
+
+
+def test_tiles_of_several_tilings_are_averaged_together():
+    tiles = [
+        *(("whole", 0, 1, "s1", 0.75), ("whole", 0, 2, "s2", 0.25)),
+        *(("grid-1x2", 0, 1, "s2", 1.0), ("grid-1x2", 1, 1, "s2", 1.0), ("grid-3x3", 0, 1, "s3", 1.0)),
+    ]
+    frames = {
+        "image_records": frame("dataset observation_id image_id", *ONE_PHOTOGRAPH),
+        "tile_predictions": frame(COLUMNS, *(("m/1", tile[0], "i1", *tile[1:]) for tile in tiles)),
+        "scope": frame("observation_id", ("o1",)),
+    }
+    params = {"dataset": "d", "model_version": "m/1", "scheme_id": "grid-1x2+whole", "candidates": 5}
+    found = answer(None, "decide/species_of_observation", frames=frames, **params)
+    assert rows(found, "species_id score votes") == [("s2", 0.75, 2), ("s1", 0.25, 1)]

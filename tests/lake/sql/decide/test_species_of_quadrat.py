@@ -12,13 +12,15 @@ def predictions(*values):
     return frame(COLUMNS, *(("m/1", "grid-2x2", "i1", *value) for value in values))
 
 
-def species(table, min_votes=1, min_probability=0.0, allow_empty=False, records=(("d", "q1", "i1"),), scope=("q1",)):
+def species(
+    table, min_votes=1, min_probability=0.0, allow_empty=False, records=(("d", "q1", "i1"),), scope=("q1",), **asked
+):
     frames = {
         "image_records": frame("dataset observation_id image_id", *records),
         "tile_predictions": table,
         "scope": frame("observation_id", *((one,) for one in scope)),
     }
-    params = {"min_votes": min_votes, "min_probability": min_probability, "allow_empty": allow_empty, **PARAMS}
+    params = {"min_votes": min_votes, "min_probability": min_probability, "allow_empty": allow_empty, **PARAMS, **asked}
     return answer(None, "decide/species_of_quadrat", frames=frames, **params)
 
 
@@ -86,3 +88,14 @@ def test_quadrats_out_of_scope_or_of_another_data_set_are_not_answered():
 @pytest.mark.parametrize("other", [("m/2", "grid-2x2"), ("m/1", "whole")])
 def test_tiles_of_other_models_and_schemes_do_not_vote(other):
     assert rows(species(frame(COLUMNS, (*other, "i1", 0, 1, "s1", 0.5)))) == []
+
+
+def test_tiles_of_several_tilings_vote_together():
+    table = frame(COLUMNS, *(("m/1", scheme, "i1", 0, 1, "s1", 0.5) for scheme in ("grid-2x2", "whole", "grid-3x3")))
+    assert rows(species(table, scheme_id="grid-2x2+whole"), "species_id votes") == [("s1", 2)]
+    assert rows(species(table, scheme_id="whole+grid-2x2"), "species_id votes") == [("s1", 2)]
+
+
+def test_a_tiling_whose_name_begins_like_another_does_not_vote():
+    table = frame(COLUMNS, ("m/1", "grid-2x2", "i1", 0, 1, "s1", 0.5))
+    assert rows(species(table, scheme_id="grid-2x20+whole")) == []

@@ -3,16 +3,20 @@ from lake_rows import frame, rows
 
 from lake.query import answer
 
+SPECIES = "species_id scientific_name genus family is_venomous"
+POA = ("s1", "Poa annua", "Poa", "Poaceae", False), ("s2", "Poa trivialis", "Poa", "Poaceae", False)
 
-def examples(records, labels, splits, columns="image_id species_id split"):
-    """Return (image_id, species_id, split) for records of (observation_id, image_id[, tag])."""
+
+def examples(records, labels, splits, columns="image_id species_id split", species=POA):
+    """Return (image_id, species_id, split) for records of (observation_id, image_id[, tag[, country]])."""
     frames = {
         "image_records": frame(
-            "dataset observation_id image_id split_tag", *(("d", *(*record, None)[:3]) for record in records)
+            "dataset observation_id image_id split_tag country_code",
+            *(("d", *(*record, None, None)[:4]) for record in records),
         ),
         "current_labels": frame("observation_id species_id", *labels),
         "splits": frame("split_id observation_id split", *(("p", *split) for split in splits)),
-        "current_species": frame("species_id scientific_name", ("s1", "Poa annua"), ("s2", "Poa trivialis")),
+        "current_species": frame(SPECIES, *species),
     }
     found = answer(None, "training/training_examples", frames=frames, dataset="d", split_id="p")
     return rows(found, columns)
@@ -91,11 +95,54 @@ def test_a_quadrat_does_not_contradict_a_photograph_of_the_same_bytes():
 def test_other_data_sets_and_splits_are_not_seen():
     frames = {
         "image_records": frame(
-            "dataset observation_id image_id split_tag", ("d", "o1", "i", None), ("e", "o2", "i", None)
+            "dataset observation_id image_id split_tag country_code",
+            ("d", "o1", "i", None, "DE"),
+            ("e", "o2", "i", None, "FR"),
         ),
         "current_labels": frame("observation_id species_id", ("o1", "s1"), ("o2", "s2")),
         "splits": frame("split_id observation_id split", ("p", "o1", "train"), ("other", "o1", "test")),
-        "current_species": frame("species_id scientific_name"),
+        "current_species": frame(SPECIES),
     }
     found = answer(None, "training/training_examples", frames=frames, dataset="d", split_id="p")
-    assert rows(found, "image_id species_id split") == [("i", "s1", "train")]
+    assert rows(found, "image_id species_id split country_code") == [("i", "s1", "train", "DE")]
+
+
+def taxon(scientific_name, genus=None, family=None, is_venomous=None):
+    """Return (genus, family, is_venomous) of an example whose species is known as this."""
+    known = [("s1", scientific_name, genus, family, is_venomous)]
+    (found,) = examples([("o1", "i1")], [("o1", "s1")], [("o1", "train")], "genus family is_venomous", species=known)
+    return found
+
+
+def test_an_example_says_what_is_known_of_its_species():
+    assert taxon("Vipera berus", "Vipera", "Viperidae", True) == ("Vipera", "Viperidae", True)
+    assert taxon("Vipera berus", "Pelias") == ("Pelias", None, None)
+
+
+@pytest.mark.parametrize(
+    ("scientific_name", "genus"),
+    [
+        ("Poa annua", "Poa"),
+        ("Poa annua L.", "Poa"),
+        ("Aster-like annua", "Aster-like"),
+        ("Poa", None),
+        ("poa annua", None),
+        ("1355868", None),
+        ("Poa 12", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_where_nobody_says_the_genus_a_name_of_two_words_does_and_no_other(scientific_name, genus):
+    assert taxon(scientific_name)[0] == genus
+
+
+def test_a_species_that_nobody_knows_has_no_genus_family_or_venom():
+    (found,) = examples([("o1", "i1")], [("o1", "new")], [("o1", "train")], "scientific_name genus family is_venomous")
+    assert found == ("new", None, None, None)
+
+
+def test_the_country_is_that_of_the_observation_on_whichever_of_its_photographs_it_stands():
+    records = ("o1", "i1", None, None), ("o1", "i2", None, "DE"), ("o2", "i3", None, None)
+    found = examples(records, [("o1", "s1"), ("o2", "s1")], [("o1", "train"), ("o2", "val")], "image_id country_code")
+    assert found == [("i1", "DE"), ("i2", "DE"), ("i3", None)]
