@@ -18,7 +18,7 @@ from lake.schemas import TABLES
 from lake.tables import Appended, KnownKeys, Lake, Snapshot
 
 Matrix = NDArray[np.float32]
-_READ_BYTES = 64 << 20  # of photographs, at a time
+_READ_BYTES = 32 << 20  # of photographs, at a time: four such pieces are on their way at once
 _ROWS_AT_ONCE = 16_384  # of vectors, on their way into a matrix
 
 
