@@ -5,7 +5,7 @@ import itertools
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from flows.orchestration import Clock, flow_run_id, in_flow_run, progress, run_t
 from flows.train import fitted_to
 from flows.train_inputs import Inputs, examples_of, gather
 from lake import ablations, ledger
+from lake.splits import SplitRecipe
 from modeling import bootstrap
 from modeling.errors import TrainingError
 from modeling.recipe import Recipe
@@ -63,6 +64,7 @@ class AblationReport(BaseModel):
     cells: list[CellReport]
     effects: list[EffectReport]
     refused: dict[str, str]  # choices that do not go together, and why
+    validated_elsewhere: list[str]  # choices whose observations differ from the first cell's: not compared with it
     best_recipe: str  # a file that `taxalake train --recipe` takes
     best_backbone: str
     trained: int
@@ -89,6 +91,7 @@ class AblationReport(BaseModel):
                 f"({effect.low:+.3f} to {effect.high:+.3f}, {effect.cells} pairs){verdict}"
             )
         lines += [f"not possible: {choices}: {why}" for choices, why in self.refused.items()]
+        lines += [f"validated on other observations: {choices}" for choices in self.validated_elsewhere]
         backbone = f" --backbone {self.best_backbone}" if self.best_backbone else ""
         lines.append(
             f"the best of them, chosen by validation alone: taxalake train --dataset {self.dataset} --name NAME"
@@ -199,7 +202,7 @@ def _scored(
         registry.run(f"ablate {dataset}", words, {"dataset": dataset}, within=f"ablate {dataset}") as run,
         examples_of(place, inputs, cell.recipe) as gathered,
     ):
-        fitted, _ = fitted_to(inputs, gathered, cell.recipe)
+        fitted, _ = fitted_to(inputs, gathered, replace(cell.recipe, refit=False))
         judgement = train_judgement.judge(inputs, gathered, fitted)
         run.log({**json.loads(cell.recipe.spec), **cell.choices, "split_id": inputs.split_id}, judgement.metrics)
         found = fitted.answers
@@ -261,12 +264,16 @@ def _cells(asked: Mapping[str, Any], seed: int) -> tuple[list[_Cell], dict[str, 
     for dimension in matrix.keys() - _PLACE:
         for choice in matrix[dimension]:
             Recipe.read({dimension: _part(dimension, choice)}, seed)
+    for split in matrix.get("split", []):
+        SplitRecipe(group_by=split)
+    names = {dimension: _names(choices) for dimension, choices in matrix.items()}
     cells, refused = [], {}
     varying = {dimension for dimension, choices in matrix.items() if len(choices) > 1}
-    for choices in itertools.product(*matrix.values()):
-        chosen = dict(zip(matrix, choices, strict=True))
+    for places in itertools.product(*(range(len(choices)) for choices in matrix.values())):
+        at = dict(zip(matrix, places, strict=True))
+        chosen = {dimension: matrix[dimension][place] for dimension, place in at.items()}
         own = {dimension: choice for dimension, choice in chosen.items() if dimension not in _PLACE}
-        named = {dimension: _name(choice) for dimension, choice in chosen.items() if dimension in varying}
+        named = {dimension: names[dimension][place] for dimension, place in at.items() if dimension in varying}
         try:
             recipe = Recipe.read({**asked["recipe"], **{name: _part(name, part) for name, part in own.items()}}, seed)
         except TrainingError as error:
@@ -283,9 +290,15 @@ def _part(dimension: str, choice: Any) -> Any:
     return choice
 
 
+def _names(choices: Sequence[Any]) -> list[str]:
+    """Return the choices of a dimension in words, short where that tells them apart."""
+    short = [_name(choice) for choice in choices]
+    return short if len(set(short)) == len(short) else [json.dumps(choice) for choice in choices]
+
+
 def _name(choice: Any) -> str:
     """Return a choice in words: a table by its values, a folder by its name."""
-    if isinstance(choice, Mapping):
+    if isinstance(choice, Mapping) and choice:
         first, *others = choice.items()
         return " ".join([str(first[1]), *(f"{name}={value}" for name, value in others)])
     if isinstance(choice, list):
@@ -324,8 +337,10 @@ def _report(
                 mlflow_run_id=row["mlflow_run_id"],
             )
         )
-    # Ties go to the cell that was asked for first.
-    best = max(range(len(reports)), key=lambda at: (reports[at].accuracy, reports[at].macro_f1, -at))
+    # The best is one of those that were validated like the first; ties go to the cell that was asked for first.
+    first = right[reports[0].cell_id][0]
+    alike = [at for at, cell in enumerate(reports) if right[cell.cell_id][0] == first]
+    best = max(alike, key=lambda at: (reports[at].accuracy, reports[at].macro_f1, -at))
     recipe = scored[best][0].recipe
     path = place.home / "recipes" / f"{source}-best.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -335,6 +350,7 @@ def _report(
         cells=sorted(reports, key=lambda cell: -cell.accuracy),
         effects=_effects([(cell, row["cell_id"]) for cell, row in scored], right),
         refused=refused,
+        validated_elsewhere=[_words(cell.choices) for at, cell in enumerate(reports) if at not in alike],
         best_recipe=str(path),
         best_backbone=scored[best][0].backbone or "",
         trained=trained,

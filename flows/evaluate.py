@@ -86,15 +86,15 @@ def evaluate(
     clock, run_id, lake = Clock(), flow_run_id(), place.lake
     registry = Registry(place.registry_uri, place.artifacts)
     version = registry.find(model)
-    place = at_tilings_of(version, place)
     embeddings.require_dataset(lake, dataset)
+    rule = rule_of(place, dataset, species)
+    place = at_tilings_of(version, place)
     # The split that the model respected in training; that of another data set says nothing of this one.
     own = version.tags["split_id"] if version.tags.get("dataset") == dataset else None
     asked = split_id or own or place.split_recipe.split_id(dataset)
     scope = decisions.scored_scope(lake, dataset, asked)
-    _require_unseen(version, dataset, scope.split)
+    _require_unseen(version, dataset, asked, scope.split)
     predicted = predict_tiles(place, registry, version, scope, backbone, run_id)
-    rule = rule_of(place, dataset, species)
     decision = decisions.decide(lake, scope, place.tiling, version.recorded_as, rule, run_id)
     learnt_from = (version.tags["dataset"], version.tags["split_id"]) if "split_id" in version.tags else None
     species_count = int(version.tags["species"])
@@ -124,16 +124,18 @@ def evaluate(
     return told(report)
 
 
-def _require_unseen(version: "Version", dataset: str, split: str) -> None:
-    """Refuse to score a model on what it has learnt from.
+def _require_unseen(version: "Version", dataset: str, split_id: str, split: str) -> None:
+    """Refuse to score a model that has learnt from everything but its own test side on anything else.
 
     Raises:
-        TrainingError: If it was fitted anew with the validation observations, and those are all that could be scored.
+        TrainingError: If that is so.
     """
-    if version.tags.get("dataset") != dataset or "recipe" not in version.tags or split == "test":
+    if version.tags.get("dataset") != dataset or "recipe" not in version.tags:
         return
-    if Recipe.parse(version.tags["recipe"]).refit:
+    is_its_test = split == "test" and split_id == version.tags["split_id"]
+    if Recipe.parse(version.tags["recipe"]).refit and not is_its_test:
         raise TrainingError(
-            f"{version.model_version} has learnt from the validation observations of {dataset!r} too (refit), and "
-            f"there are no test observations to score it on: set test_fraction, or train with refit = false"
+            f"{version.model_version} has learnt from all of {dataset!r} but the test side of "
+            f"{version.tags['split_id']} (refit), and the {split} side of {split_id} was asked for: train with "
+            f"refit = false to score on it"
         )

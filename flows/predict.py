@@ -115,16 +115,17 @@ def predict(
     clock, run_id, lake = Clock(), flow_run_id(), place.lake
     registry = Registry(place.registry_uri, place.artifacts)
     version = registry.find(model)
+    rule = rule_of(place, dataset, species)
     place = at_tilings_of(version, place)
     embeddings.require_dataset(lake, dataset)
     scope = decisions.whole_scope(lake, dataset)
     predicted = predict_tiles(place, registry, version, scope, backbone, run_id)
-    rule = rule_of(place, dataset, species)
     decision = decisions.decide(lake, scope, place.tiling, version.recorded_as, rule, run_id)
     answers = sum(decision.answers["is_answer"].to_pylist())
     committed = decision.committed or predicted > 0
     key = version.tags["embedding_key"]
-    reused = min(embeddings.embedded_count(lake, dataset, key, tiling) for tiling in place.tilings) - predicted
+    embedded = max(embeddings.embedded_count(lake, dataset, key, tiling) for tiling in place.tilings)
+    reused = max(0, embedded - predicted)
     if committed:
         rows = decision.answers.num_rows
         ledger.record_stage(lake, run_id, "predict", dataset, rows, 0, clock.seconds, image_count=predicted)
@@ -191,6 +192,9 @@ def tilings_of(version: "Version") -> str:
 
 
 def rule_of(place: settings.Settings, dataset: str, species: str | None) -> DecisionRule:
-    """Return the place's rule for a data set: one species an observation, or many."""
+    """Return the place's rule for a data set: one species an observation, or many.
+
+    A tiling that was asked for says what is looked for; one that a model has learnt from does not.
+    """
     kind = species or decisions.usual_kind(place.lake, dataset, place.tiling)
     return DecisionRule(kind, place.min_votes, place.min_probability, place.allow_empty)

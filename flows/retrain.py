@@ -12,7 +12,7 @@ from flows.evaluate import EvaluateReport, evaluate
 from flows.orchestration import flow_run_id, in_flow_run, run_subflow, told
 from flows.predict import tilings_of
 from flows.train import train
-from lake import ledger
+from lake import decisions, ledger
 from modeling.promotion import PromotionRule, Verdict, judge
 from modeling.recipe import Recipe
 
@@ -83,7 +83,13 @@ def _holder(registry: "Registry", name: str, alias: str) -> "Version | None":
 def _score(place: settings.Settings, dataset: str, version: "Version", split_id: str) -> EvaluateReport:
     """Score a version as it was trained, on the one split that both are judged by."""
     return run_subflow(
-        evaluate, dataset, version.model_version, tilings_of(version), home=place.home, split_id=split_id
+        evaluate,
+        dataset,
+        version.model_version,
+        tilings_of(version),
+        decisions.usual_kind(place.lake, dataset, "whole"),
+        home=place.home,
+        split_id=split_id,
     )
 
 

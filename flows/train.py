@@ -16,7 +16,7 @@ from flows.orchestration import Clock, code_version, flow_run_id, progress, say,
 from flows.train_inputs import Gathered, Inputs, examples_of, gather
 from flows.train_judgement import Judgement
 from flows.train_probe import probed
-from lake import ledger, tables
+from lake import decisions, ledger, tables
 from modeling.errors import TrainingError
 from modeling.recipe import Recipe
 
@@ -103,9 +103,14 @@ def train(
     older = None if start_from is None else registry.find(start_from)
     inputs = gather(place, dataset, asked, backbone, champion, run_id)
     say(f"learning from the embeddings {inputs.used.embedding_key} of {inputs.used.backbone}")
+    if asked.refit and decisions.scored_scope(place.lake, dataset, inputs.split_id).split != "test":
+        raise TrainingError(
+            f"refit learns from the validation observations too, and the split {inputs.split_id} has no test side to "
+            f"score the model on: set test_fraction (TAXALAKE_TEST_FRACTION=0.2), or say refit = false"
+        )
     # Before anything is committed; how long the features are is known when they are read.
     training.require_fitting(asked, inputs.problem(1))
-    begun = "" if older is None else older.tags["head_hash"]
+    begun = "" if older is None else registry.head(older).network.weights_hash
     key = training.key(inputs.digest, inputs.class_map.class_map_id, inputs.used.embedding_key, asked, begun)
     found = next((old for old in registry.versions(name) if old.tags.get("training_key") == key), None)
     if found is None:

@@ -69,7 +69,9 @@ def _answered_right(gathered: Gathered, tiling: str, head: "TrainedHead", most: 
         by_image.setdefault(gathered.image_ids[row], []).append(at)
     turns: dict[int, int] = {}
     right = []
-    for image_id, tiles in reversed(by_image.items()):
+    # The surest first: what hangs on rounding says nothing of names.
+    surest = sorted(by_image.items(), key=lambda item: -float(probabilities[item[1]].mean(axis=0).max()))
+    for image_id, tiles in surest:
         target = int(examples.class_indices[rows[tiles[0]]])
         if int(probabilities[tiles].mean(axis=0).argmax()) == target:
             turns[target] = turns.get(target, 0) + 1

@@ -300,7 +300,7 @@ def evaluate(
     chance = _by_metric(query.answer(None, "evaluate/chance_level", frames=frames, species_count=species_count))
     scored_rows = answers.select(["observation_id", "species_id", "rank", "is_answer"]).to_pylist()
     evaluation_id = tables.digest(
-        [decision.decision_id, tables.digest(truth.to_pylist()), tables.digest(scored_rows), sorted(metrics)]
+        [decision.decision_id, tables.digest(truth.to_pylist()), tables.digest(scored_rows), repr((metrics, beside))]
     )
     snapshots = (*decision.snapshots, given, changes, splits)
     slices = {"all": metrics, **{f"{WITHOUT_LOOKING}{who}": scores for who, scores in beside.items()}}

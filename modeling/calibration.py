@@ -17,7 +17,8 @@ from scipy.special import expit
 from modeling.errors import ModelingError
 
 # What is found beyond these is a validation set that says nothing, such as one on which the head never errs.
-LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.05, 20.0
+LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.001, 100.0
+LOWEST_OF_SIGMOIDS = 0.05  # below, the best of several species would all be 1, and none of them the best
 _CHUNK = 4_000_000  # logits that are looked at together: 32 MB, where all of them may be gigabytes
 
 
@@ -142,7 +143,7 @@ def fit_temperature_multi_label(
             total += float(np.logaddexp(0, np.where(targets[rows], -scaled, scaled)).sum())
         return total / logits.size
 
-    return _best_temperature(loss)
+    return _best_temperature(loss, LOWEST_OF_SIGMOIDS)
 
 
 def reliability(confidences: NDArray[np.floating[Any]], is_right: NDArray[np.bool_], bins: int = 15) -> Reliability:
@@ -206,9 +207,9 @@ def expected_calibration_error(
     return float(np.nansum(gaps * found.count) / len(confidences))
 
 
-def _best_temperature(loss: Callable[[float], float]) -> float:
+def _best_temperature(loss: Callable[[float], float], lowest: float = LOWEST_TEMPERATURE) -> float:
     # A loss that is convex in 1 / T has one valley in log T, where halving and doubling are steps of one length.
-    bounds = (math.log(LOWEST_TEMPERATURE), math.log(HIGHEST_TEMPERATURE))
+    bounds = (math.log(lowest), math.log(HIGHEST_TEMPERATURE))
     found = minimize_scalar(lambda log_temperature: loss(math.exp(log_temperature)), bounds=bounds, method="bounded")
     return math.exp(found.x) if found.fun < loss(1.0) else 1.0
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 from modeling.choices import checked
 from modeling.errors import TrainingError
 from modeling.pooling import POOLINGS
+from modeling.tiling import Boxes, parse_all
 
 SAMPLINGS = ("shuffled", "class_balanced")
 PRECISIONS = ("float32", "bfloat16")
@@ -42,7 +43,13 @@ class Recipe:
         for pooling in self.poolings:
             _require(pooling in POOLINGS, "poolings", pooling, f"of {', '.join(POOLINGS)}")
         are_names = bool(self.tilings) and all(isinstance(tiling, str) for tiling in self.tilings)
+        _require(len(set(self.poolings)) == len(self.poolings), "poolings", self.poolings, "each once")
         _require(are_names, "tilings", self.tilings, "one scheme or more, such as whole")
+        schemes = parse_all("+".join(self.tilings))
+        boxes = [scheme.scheme_id for scheme in schemes if isinstance(scheme, Boxes)]
+        _require(not boxes, "tilings", self.tilings, f"cut from a photograph alone; {', '.join(boxes)} needs a table")
+        # One scheme has one name.
+        object.__setattr__(self, "tilings", tuple(scheme.scheme_id for scheme in schemes))
         _require(isinstance(self.head, str), "head", self.head, "the name of a kind")
         _require(isinstance(self.objective, str), "objective", self.objective, "a name")
         _require(self.sampling in SAMPLINGS, "sampling", self.sampling, f"{' or '.join(SAMPLINGS)}")

@@ -94,7 +94,7 @@ class Fitted:
     network: Head
     temperature: float  # that its logits are divided by
     is_multi_label: bool  # probabilities are sigmoids of logits, not a softmax
-    best_epoch: int  # counted from 0
+    best_epoch: int  # counted from 0; -1 where a head does not learn by steps
     epochs: int  # 0 where a head does not learn by steps
     learning_rate: float | None  # None where it does not learn by steps
     validation_loss: float  # negative log-likelihood of the examples; multi-label: the objective
@@ -153,7 +153,7 @@ def fit(
     with _quiet(), _deterministic():
         train, held_out = _side(examples, False), _side(examples, True)
         network = begun(train)
-        course = _Course(0, 0, None)
+        course = _Course(-1, 0, None)
         if network.learns_by_steps:
             course = _train(network, objective, train, held_out, recipe, logger, on_epoch)
         network = network.cpu().eval()
@@ -343,13 +343,15 @@ class _Watched:
 
 
 def _watched_loss(objective: Objective, logits: Tensor, targets: Tensor) -> Tensor:
-    """Return what tells when to stop.
+    """Return what tells when to stop: what calibrated probabilities are made of, whatever is trained.
 
-    Of one species it is the plain negative log-likelihood, whatever is trained: without smoothing, and what calibrated
-    probabilities are made of. Sigmoids have no likelihood of one species: there it is the objective.
+    Of one species it is the plain negative log-likelihood, without smoothing, of logits as the objective means them. Of
+    several it is the objective: those that weigh mistakes shift all sigmoids, and cross-entropy would stop them early.
     """
-    loss: Tensor = objective(logits, targets) if objective.is_multi_label else functional.cross_entropy(logits, targets)
-    return loss
+    if objective.is_multi_label:
+        loss: Tensor = objective(logits, targets)
+        return loss
+    return functional.cross_entropy(objective.meant(logits), targets)
 
 
 def _found_rate(network: Head, objective: Objective, batches: Batches, recipe: Recipe, device: torch.device) -> float:
@@ -396,7 +398,8 @@ def _calibrated(network: Head, objective: Objective, held_out: _Side, recipe: Re
             found = network(features)
             total += float(_watched_loss(objective, found, targets)) * len(targets)
             rows += len(targets)
-            kept.append((found[::every].numpy(), targets[::every].numpy()))
+            # Copies: a view would keep the logits of all examples.
+            kept.append((found[::every].numpy().copy(), targets[::every].numpy().copy()))
     logits, truth = (np.concatenate(column) for column in zip(*kept, strict=True))
     if not objective.is_multi_label:
         return calibration.fit_temperature(logits, truth), total / rows

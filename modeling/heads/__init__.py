@@ -95,6 +95,11 @@ def load(folder: Path) -> TrainedHead:
     from safetensors.torch import load_file
 
     contract: dict[str, Any] = json.loads((folder / CONTRACT).read_text(encoding="utf-8"))
+    if "settings" not in contract:
+        raise TrainingError(
+            f"{folder / CONTRACT} was written by an older version of taxalake, which kept less: train or import the "
+            f"model anew, under another name where its champion cannot be read"
+        )
     class_map = ClassMap(tuple(contract["species_ids"]), tuple(contract["scientific_names"]))
     class_map.require(contract["class_map_id"], str(folder / CONTRACT))
     network = kinds.rebuilt(contract["kind"], contract["dimension"], len(class_map), contract["settings"])

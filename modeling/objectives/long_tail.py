@@ -53,8 +53,12 @@ class LogitAdjusted(Objective):
         counts = counts_of(problem)
         self.register_buffer("adjustment", (asked["tau"] * (counts / counts.sum()).log()).float(), persistent=False)
 
+    def meant(self, logits: Tensor) -> Tensor:
+        """Return the logits with the prior of training."""
+        return logits + self.adjustment
+
     def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return functional.cross_entropy(logits + self.adjustment, targets)
+        return functional.cross_entropy(self.meant(logits), targets)
 
 
 class Seesaw(Objective):

@@ -53,6 +53,10 @@ class Objective(nn.Module, ABC):
     def begin_epoch(self, epoch: int) -> None:
         """Hear that an epoch begins; they count from 0."""
 
+    def meant(self, logits: Tensor) -> Tensor:
+        """Return the logits whose softmax this objective takes for probabilities; those of the head unless said."""
+        return logits
+
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the mean over N; where a formula sums over classes, of the sum over C.
 

@@ -61,6 +61,11 @@ class LogitNorm(Objective):
     usual: ClassVar[dict[str, Any]] = {"temperature": 0.04}
     limits: ClassVar[dict[str, tuple[float, float]]] = {"temperature": (1e-4, 1e6)}
 
-    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def meant(self, logits: Tensor) -> Tensor:
+        """Return the logits at the length that is trained."""
         norm = torch.linalg.vector_norm(logits, dim=1, keepdim=True).clamp_min(1.0)
-        return functional.cross_entropy(logits / (self.asked["temperature"] * norm), targets)
+        scaled: Tensor = logits / (self.asked["temperature"] * norm)
+        return scaled
+
+    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return functional.cross_entropy(self.meant(logits), targets)

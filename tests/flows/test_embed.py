@@ -422,6 +422,7 @@ def test_a_device_whose_process_has_died_is_named_and_gets_another(home, backbon
 
 
 @needs_compiler
+@pytest.mark.slow
 def test_a_compiled_network_runs_in_a_process_for_each_core_and_makes_the_same_vectors(home, backbone, undisturbed):
     settle(home, dtype="float32", compile="always", threads=2, embed_shard_tiles=30)
     run(home, backbone, "whole", FINE)

@@ -90,7 +90,8 @@ def test_boxes_of_a_data_set_that_is_not_there_are_refused(stocked, tmp_path):
         boxes.fn(table(tmp_path, "a.jpg,0,0,5,5,"), "animals", "sam", stocked)
 
 
-def test_boxes_make_no_lake(home, tmp_path):
+def test_boxes_make_no_lake(tmp_path):
+    home = tmp_path / "nowhere"
     with pytest.raises(TableMissingError, match="taxalake ingest"):
         boxes.fn(table(tmp_path, "a.jpg,0,0,5,5,"), "plants", "sam", home)
     assert not home.exists()

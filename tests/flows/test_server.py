@@ -48,7 +48,12 @@ class Station:
         return done.stdout
 
     def post(self, path: str, **body: Any) -> Any:
-        answer = httpx.post(f"{self.api}/{path}", json=body, timeout=60)
+        for _ in range(5):
+            answer = httpx.post(f"{self.api}/{path}", json=body, timeout=60)
+            # A database that is busy for a moment says so, and nothing was done.
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(2)
         answer.raise_for_status()
         return answer.json()
 

@@ -228,11 +228,20 @@ def test_a_model_of_several_tilings_answers_by_the_mean_over_all_of_their_tiles(
                 assert answer["score"] == pytest.approx(sum(each) / 5, abs=1e-6)
 
 
-def test_a_model_that_has_learnt_from_validation_is_not_scored_on_it(home):
-    train.fn("d", "m", home=home, recipe={**AT_ONCE, "refit": True})
-    with pytest.raises(TrainingError, match=r"m/1 has learnt from the validation observations .*refit = false"):
-        evaluate.fn("d", "m", home=home)
-    assert content(home, "evaluations") == []
+def test_nothing_learns_from_validation_where_there_is_no_test_side_to_score_it_on(home):
+    with pytest.raises(TrainingError, match=r"no test side to score the model on: set test_fraction"):
+        train.fn("d", "m", home=home, recipe={**AT_ONCE, "refit": True})
+    assert registry(home).versions("m") == []
+
+
+def test_a_model_that_has_learnt_from_validation_is_scored_on_the_test_side_of_its_own_split_alone(home, backbone):
+    sides = ["train"] * 6 + ["val"] * 2 + ["test"] * 2
+    take_in(home, [(name, f"{name}-{at}", side) for name in ("10", "2") for at, side in enumerate(sides)], "other")
+    train.fn("other", "m", backbone, home=home, recipe={**AT_ONCE, "refit": True})
+    scores = evaluate.fn("other", "m", home=home)
+    assert (scores.split, scores.observations) == ("test", 4)
+    with pytest.raises(TrainingError, match=r"\(refit\), and the \w+ side of elsewhere was asked for"):
+        evaluate.fn("other", "m", home=home, split_id="elsewhere")
 
 
 def test_a_species_that_the_older_model_knows_begins_with_its_weights(trained):

@@ -11,6 +11,7 @@ from torchmetrics.classification import MulticlassCalibrationError
 from modeling import calibration
 from modeling.calibration import (
     HIGHEST_TEMPERATURE,
+    LOWEST_OF_SIGMOIDS,
     LOWEST_TEMPERATURE,
     expected_calibration_error,
     fit_temperature,
@@ -76,8 +77,9 @@ def test_a_fitted_temperature_never_does_worse_than_none(seed, count, scale):
 
 def test_a_head_that_never_errs_may_be_surer_but_not_without_end():
     logits = np.eye(3, dtype=np.float32)
-    assert fit_temperature(logits, np.arange(3)) == pytest.approx(LOWEST_TEMPERATURE, rel=1e-3)
-    assert fit_temperature_multi_label(logits - 0.5, np.eye(3, dtype=bool)) == pytest.approx(LOWEST_TEMPERATURE, 1e-3)
+    # From some point on it is so sure already that nothing is gained.
+    assert LOWEST_TEMPERATURE <= fit_temperature(logits, np.arange(3)) < 0.05
+    assert fit_temperature_multi_label(logits - 0.5, np.eye(3, dtype=bool)) == pytest.approx(LOWEST_OF_SIGMOIDS, 1e-3)
 
 
 def test_a_head_that_always_errs_is_held_back_as_far_as_is_allowed():
