@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.linalg import svds
 
 from modeling.calibration import Reliability
 from modeling.drawing import (
@@ -48,6 +49,7 @@ MOST_PAIRS = 12  # confusions of one figure
 MOST_POINTS = 2000  # of a map: beyond, points hide each other and UMAP takes minutes
 MOST_COLOURS = 10  # species of a map that are told apart
 _NEIGHBOURS = 15  # of UMAP, as it has them by default
+_FEW = 50  # rows or columns up to which all components are found
 _FEWEST_FOR_UMAP = 4  # its start takes three eigenvectors of the graph of neighbours
 _PALE_BAD, _PALE_ACCENT = "#e9c7c4", "#9fcab8"
 # No grey, which is everything else; neighbours differ in shape too, for eyes that take two colours for one.
@@ -452,10 +454,17 @@ def _standardised(features: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 def _principal(features: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the first two principal components (N, 2) of centred features; zeros where there are fewer."""
     points = np.zeros((len(features), 2))
-    if features.size:
+    if min(features.shape) > _FEW:
+        # All components of the logits of thousands of species would take longer than training a head.
+        start = np.ones(min(features.shape), np.float32)
+        left, sizes, right = svds(features.astype(np.float32), k=2, v0=start, rng=0)
+        left, sizes, right = left[:, ::-1], sizes[::-1], right[::-1]
+    elif features.size:
         left, sizes, right = np.linalg.svd(features, full_matrices=False)
-        # Of each direction and its opposite the one whose largest part is positive, whichever the library found.
-        signs = np.sign(right[np.arange(len(right)), np.abs(right).argmax(axis=1)])
-        found = (left * sizes * signs)[:, :2]
-        points[:, : found.shape[1]] = found
+    else:
+        return points
+    # Of each direction and its opposite the one whose largest part is positive, whichever the library found.
+    signs = np.sign(right[np.arange(len(right)), np.abs(right).argmax(axis=1)])
+    found = (left * sizes * signs)[:, :2]
+    points[:, : found.shape[1]] = found
     return points
