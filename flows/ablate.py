@@ -259,11 +259,19 @@ def _cells(asked: Mapping[str, Any], seed: int) -> tuple[list[_Cell], dict[str, 
     Raises:
         TrainingError: If a dimension is unknown, or a choice makes no sense by itself.
     """
+    from modeling import objectives
+    from modeling.heads import kinds
+
     matrix: dict[str, list[Any]] = asked["matrix"]
     Recipe.read(asked["recipe"], seed)
     for dimension in matrix.keys() - _PLACE:
         for choice in matrix[dimension]:
             Recipe.read({dimension: _part(dimension, choice)}, seed)
+    for dimension, known in (("head", kinds.KINDS), ("objective", objectives.OBJECTIVES)):
+        for choice in matrix.get(dimension, []):
+            name = getattr(Recipe.read({dimension: choice}, seed), dimension)
+            if name not in known:
+                raise TrainingError(f"there is no {dimension} {name!r}; there are {', '.join(known)}")
     for split in matrix.get("split", []):
         SplitRecipe(group_by=split)
     names = {dimension: _names(choices) for dimension, choices in matrix.items()}
