@@ -28,8 +28,8 @@ from modeling.problem import Problem
 from modeling.recipe import Recipe
 
 if TYPE_CHECKING:
+    from modeling.examples import Examples
     from modeling.registry import Version
-    from modeling.training import Examples
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def examples_of(place: Settings, inputs: Inputs, recipe: Recipe) -> Iterator[Gat
 
     The matrix lies in memory, or in a file that is mapped where it is larger than the setting ``train_bytes``.
     """
-    from modeling.training import Examples, require_sense
+    from modeling.examples import Examples, require_sense
 
     seen = inputs.photographs
     rows = zip(seen.image_ids, seen.observation_ids, seen.species_ids, seen.splits, strict=True)

@@ -156,7 +156,7 @@ def _confusions(place: Settings, inputs: Inputs, judgement: Judgement) -> "list[
 def _map(name: str, inputs: Inputs, gathered: Gathered, fitted: "Fitted", path: Path) -> Path:
     """Draw the validation examples as embeddings and as logits."""
     from modeling import training_figures
-    from modeling.training import logits_of
+    from modeling.judging import logits_of
 
     rows = np.flatnonzero(gathered.examples.is_validation)
     rows = rows[training_figures.map_sample(len(rows))]

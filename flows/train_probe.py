@@ -58,7 +58,7 @@ def probed(
 
 def _answered_right(gathered: Gathered, tiling: str, head: "TrainedHead", most: int) -> list[str]:
     """Return images whose tiles have their own class index best, on average; species take turns."""
-    from modeling.training import logits_of
+    from modeling.judging import logits_of
 
     examples = gathered.examples
     # Validation lies behind training.

@@ -24,8 +24,10 @@ from torch.nn import functional
 from modeling import calibration, objectives
 from modeling.batches import Batches, pseudo_quadrats
 from modeling.errors import TrainingError
+from modeling.examples import Examples, require_sense
 from modeling.heads import kinds
 from modeling.heads.head import Head
+from modeling.judging import Answers, Confidence, judge
 from modeling.objectives import Objective
 from modeling.problem import Problem
 from modeling.recipe import Recipe
@@ -36,55 +38,6 @@ _SHARE_OF_DEVICE = 0.5  # of a GPU's free memory that the examples may take
 _RATES = np.geomspace(1e-6, 1.0, 100)  # learning rates that are tried, a step each
 _SMOOTHED_OVER = 11  # tried rates whose losses are averaged: two thirds of an order of magnitude
 _LOST = 4  # times the lowest loss: no larger rate is worth trying
-
-
-@dataclass(frozen=True)
-class Examples:
-    """What a head learns from, and what tells it when to stop. An example is a tile of a photograph."""
-
-    features: NDArray[np.float32]  # (N, D), perhaps mapped from a file
-    class_indices: NDArray[np.int64]  # (N)
-    is_validation: NDArray[np.bool_]  # (N)
-    observations: NDArray[np.int64] | None = None  # (N) a number for each; None: each example is one of its own
-
-    @property
-    def groups(self) -> NDArray[np.int64]:
-        """The observation of each example, as a number: (N)."""
-        return np.arange(len(self.class_indices)) if self.observations is None else self.observations
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a head answers to N observations that it has not learnt from."""
-
-    observations: NDArray[np.int64]  # (N) as the examples number them, ascending
-    truth: NDArray[np.int64]  # (N) class indices
-    best: NDArray[np.int64]  # (N) class indices
-    probabilities: NDArray[np.float64]  # (N) of the best: the mean of the calibrated ones of its tiles
-
-    @property
-    def is_right(self) -> NDArray[np.bool_]:
-        """Whether the best is the truth: (N)."""
-        right: NDArray[np.bool_] = self.best == self.truth
-        return right
-
-
-@dataclass(frozen=True)
-class Confidence:
-    """How sure a head is of N validation examples; probabilities are of tiles, and so is their calibration."""
-
-    before: NDArray[np.float64]  # (N) highest probability
-    after: NDArray[np.float64]  # (N) the same once logits are divided by the temperature
-    is_right: NDArray[np.bool_]  # (N)
-
-    @property
-    def errors(self) -> tuple[float, float]:
-        """Expected calibration error, before and after."""
-        before, after = (
-            calibration.expected_calibration_error(confidences, self.is_right)
-            for confidences in (self.before, self.after)
-        )
-        return before, after
 
 
 @dataclass(frozen=True)
@@ -158,8 +111,7 @@ def fit(
             course = _train(network, objective, train, held_out, recipe, logger, on_epoch)
         network = network.cpu().eval()
         temperature, loss = _calibrated(network, objective.cpu().eval(), held_out, recipe)
-        answers = answer(network, examples, temperature, objective.is_multi_label)
-        confidence = _confidence(network, held_out, temperature, objective.is_multi_label)
+        answers, confidence = judge(network, examples, temperature, objective.is_multi_label)
         if recipe.refit:
             whole = _Side(torch.from_numpy(examples.features), torch.from_numpy(examples.class_indices))
             network = begun(whole)
@@ -178,33 +130,6 @@ def fit(
         answers,
         confidence,
     )
-
-
-def answer(network: Head, examples: Examples, temperature: float, is_multi_label: bool) -> Answers:
-    """Return what a head answers to the validation observations: the best of the mean probabilities of their tiles."""
-    rows = np.flatnonzero(examples.is_validation)
-    rows = rows[np.argsort(examples.groups[rows], kind="stable")]
-    groups = examples.groups[rows]
-    starts = np.flatnonzero(np.diff(groups, prepend=groups[0] - 1))
-    probability = calibration.sigmoid if is_multi_label else calibration.softmax
-    parts: list[tuple[NDArray[Any], ...]] = []
-    for some in _whole_observations(starts, len(rows)):
-        chunk = rows[some]
-        logits = logits_of(network, np.ascontiguousarray(examples.features[chunk]))
-        firsts = starts[(starts >= some.start) & (starts < some.stop)] - some.start
-        sizes = np.diff(firsts, append=len(chunk))[:, None]
-        means = np.add.reduceat(probability(logits, temperature).astype(np.float64), firsts) / sizes
-        best = means.argmax(axis=1)
-        truth = examples.class_indices[chunk[firsts]]
-        parts.append((examples.groups[chunk[firsts]], truth, best, means[np.arange(len(best)), best]))
-    return Answers(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-
-def logits_of(network: Head, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the logits (N, C) of features (N, D)."""
-    with torch.inference_mode():
-        logits: NDArray[np.float32] = network(torch.from_numpy(features)).numpy()
-    return logits
 
 
 def key(inputs_digest: str, class_map_id: str, embedding_key: str, recipe: Recipe, started_from: str = "") -> str:
@@ -407,27 +332,6 @@ def _calibrated(network: Head, objective: Objective, held_out: _Side, recipe: Re
     return calibration.fit_temperature_multi_label(logits, is_there), total / rows
 
 
-def _confidence(network: Head, held_out: _Side, temperature: float, is_multi_label: bool) -> Confidence:
-    probability = calibration.sigmoid if is_multi_label else calibration.softmax
-    parts = []
-    for at in range(0, len(held_out.targets), _CHUNK):
-        logits = logits_of(network, held_out.features[at : at + _CHUNK].numpy())
-        right = logits.argmax(axis=1) == held_out.targets[at : at + _CHUNK].numpy()
-        parts.append((probability(logits, 1.0).max(axis=1), probability(logits, temperature).max(axis=1), right))
-    before, after, is_right = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Confidence(before.astype(np.float64), after.astype(np.float64), is_right)
-
-
-def _whole_observations(starts: NDArray[np.int64], count: int) -> Iterator[slice]:
-    """Yield stretches of about as many rows as are looked at together, none of which cuts an observation."""
-    begin = 0
-    while begin < count:
-        later = starts[starts >= begin + _CHUNK]
-        end = int(later[0]) if len(later) else count
-        yield slice(begin, end)
-        begin = end
-
-
 def _side(examples: Examples, is_validation: bool) -> _Side:
     """Return one side; a view where its rows lie together, so that a mapped file is not read into memory."""
     rows = np.flatnonzero(examples.is_validation == is_validation)
@@ -502,28 +406,4 @@ def require_fitting(recipe: Recipe, problem: Problem) -> None:
         raise TrainingError(
             f"a {recipe.head!r} head does not learn by steps: objective, sampling, mixup and pseudo-quadrats mean "
             f"nothing to it"
-        )
-
-
-def require_sense(examples: Examples, problem: Problem) -> None:
-    """Refuse examples that nothing can be learnt from.
-
-    Raises:
-        TrainingError: If a side of the split is empty, features are not finite, or a class index has no class.
-    """
-    train, val = int((~examples.is_validation).sum()), int(examples.is_validation.sum())
-    if not train or not val:
-        raise TrainingError(
-            f"{train} photographs to train on and {val} to validate on: both are needed. Give a split column, or "
-            f"more labelled observations of the species that have only a few."
-        )
-    for at in range(0, len(examples.features), _CHUNK):
-        finite = np.isfinite(examples.features[at : at + _CHUNK]).all(axis=1)
-        if not finite.all():
-            raise TrainingError(f"an embedding holds NaN or infinity: that of example {at + int(finite.argmin())}")
-    lowest, highest = int(examples.class_indices.min()), int(examples.class_indices.max())
-    if lowest < 0 or highest >= problem.class_count:
-        raise TrainingError(
-            f"class indices are from {lowest} to {highest}, and those of the class map from 0 to "
-            f"{problem.class_count - 1}"
         )

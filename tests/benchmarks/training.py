@@ -30,6 +30,7 @@ from lake.schemas import TABLES
 from lake.tables import Lake
 from modeling import training
 from modeling.backbones import key_of
+from modeling.examples import Examples
 from modeling.heads.linear import LinearHead
 from modeling.problem import Problem
 from modeling.recipe import Recipe
@@ -39,17 +40,17 @@ _VALIDATION = 0.1
 _SPEC = json.dumps({"dtype": "float32"})
 
 
-def draw(asked: argparse.Namespace) -> training.Examples:
+def draw(asked: argparse.Namespace) -> Examples:
     """Draw embeddings, those of training first."""
     generator = np.random.default_rng(0)
     directions = generator.normal(size=(asked.species, asked.dimension)).astype(np.float32)
     targets = generator.permutation(np.arange(asked.examples) % asked.species)
     features = directions[targets] + 2 * generator.standard_normal((asked.examples, asked.dimension), np.float32)
     is_validation = np.arange(asked.examples) >= asked.examples * (1 - _VALIDATION)
-    return training.Examples(features, targets.astype(np.int64), is_validation)
+    return Examples(features, targets.astype(np.int64), is_validation)
 
 
-def bare(examples: training.Examples, species: int, epochs: int) -> float:
+def bare(examples: Examples, species: int, epochs: int) -> float:
     """Return the seconds of an epoch of a loop that only trains."""
     features = torch.from_numpy(examples.features[~examples.is_validation])
     targets = torch.from_numpy(examples.class_indices[~examples.is_validation])
@@ -69,7 +70,7 @@ def bare(examples: training.Examples, species: int, epochs: int) -> float:
     return min(seconds)
 
 
-def ours(examples: training.Examples, species: int, epochs: int) -> float:
+def ours(examples: Examples, species: int, epochs: int) -> float:
     """Return the seconds of an epoch of training as the flow does it."""
     ends = [time.monotonic()]
     recipe = Recipe(poolings=("cls",), batch_size=BATCH, max_epochs=epochs)
@@ -80,7 +81,7 @@ def ours(examples: training.Examples, species: int, epochs: int) -> float:
     return float(min(np.diff(ends)[1:]))
 
 
-def stock(home: Path, examples: training.Examples, species: int) -> None:
+def stock(home: Path, examples: Examples, species: int) -> None:
     """Write a lake that holds the embeddings, as ingest and embed would have left it."""
     lake = Lake(str(home / "lake"))
     now = datetime.now(UTC)

@@ -14,11 +14,13 @@ from pytorch_lightning.loggers import CSVLogger
 from modeling import calibration, heads, objectives, training
 from modeling.class_map import ClassMap
 from modeling.errors import TrainingError
+from modeling.examples import Examples
 from modeling.heads import TrainedHead, kinds
 from modeling.heads.head import Head
+from modeling.judging import judge
 from modeling.problem import Problem
 from modeling.recipe import Recipe
-from modeling.training import Examples, Fitted, answer, fit, key
+from modeling.training import Fitted, fit, key
 
 SPECIES = ["70", "8", "HM 1954"]
 CLASSES = ClassMap.of(dict.fromkeys(SPECIES, "a name"))
@@ -400,7 +402,7 @@ TILES = Examples(
 
 
 def test_an_observation_is_answered_by_the_mean_of_its_tiles():
-    found = answer(SAID, TILES, 1.0, False)
+    found = judge(SAID, TILES, 1.0, False)[0]
     np.testing.assert_array_equal(found.observations, [2, 4, 9])
     np.testing.assert_array_equal(found.truth, [2, 1, 0])
     # 2: (0.5, 0.075, 0.425); 4: (0.35, 0.4, 0.25), without the tile on the side of training; 9: as it is.
@@ -410,7 +412,7 @@ def test_an_observation_is_answered_by_the_mean_of_its_tiles():
 
 
 def test_probabilities_of_tiles_are_calibrated_before_their_mean_is_taken():
-    found = answer(SAID, TILES, 0.5, False)
+    found = judge(SAID, TILES, 0.5, False)[0]
     squares = np.square([[0.6, 0.3, 0.1], [0.1, 0.5, 0.4]])
     expected = (squares / squares.sum(axis=1, keepdims=True)).mean(axis=0)
     assert found.best[1] == expected.argmax()
@@ -418,7 +420,7 @@ def test_probabilities_of_tiles_are_calibrated_before_their_mean_is_taken():
 
 
 def test_answers_of_several_species_are_means_of_sigmoids():
-    found = answer(SAID, TILES, 1.0, True)
+    found = judge(SAID, TILES, 1.0, True)[0]
     # The sigmoid of a log-probability p is p / (1 + p).
     expected = np.array([0.6 / 1.6 + 0.1 / 1.1, 0.3 / 1.3 + 0.5 / 1.5, 0.1 / 1.1 + 0.4 / 1.4]) / 2
     assert found.best[1] == expected.argmax()
@@ -434,9 +436,9 @@ def test_answers_do_not_depend_on_how_many_rows_are_looked_at_together(rows: int
         np.arange(60) % 5 > 0,
         chance.integers(0, 15, 60),
     )
-    whole = answer(SAID, many, 1.0, False)
-    monkeypatch.setattr(training, "_CHUNK", rows)
-    parts = answer(SAID, many, 1.0, False)
+    whole = judge(SAID, many, 1.0, False)[0]
+    monkeypatch.setattr("modeling.judging._CHUNK", rows)
+    parts = judge(SAID, many, 1.0, False)[0]
     np.testing.assert_array_equal(parts.observations, whole.observations)
     np.testing.assert_array_equal(parts.truth, whole.truth)
     np.testing.assert_array_equal(parts.best, whole.best)
