@@ -1,6 +1,8 @@
 """When things happen: Prefect flows, settings and the command line."""
 
+import ctypes
 import os
+import sys
 
 # Here, because these are read while the libraries are imported, in every process that runs a flow: the command line,
 # a worker's child, a test. What a place sets itself wins.
@@ -16,3 +18,19 @@ for _name, _value in {
     "TOKENIZERS_PARALLELISM": "false",
 }.items():
     os.environ.setdefault(_name, _value)
+
+_M_ARENA_MAX = -8  # of glibc's malloc.h
+
+
+def _share_freed_memory() -> None:
+    """Let all threads of the process draw on one heap, before there are others.
+
+    glibc gives every thread a heap of its own, and what was freed in one is of no use to another: with threads that
+    come and go with the shards the peak of an embedding rose by a third in its first 10,000 photographs.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None and "MALLOC_ARENA_MAX" not in os.environ:
+        mallopt(_M_ARENA_MAX, 1)
+
+
+_share_freed_memory()

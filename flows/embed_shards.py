@@ -32,7 +32,7 @@ from modeling.tiling import Boxes, Scheme, parse
 
 GPU_SLOTS = "taxalake-gpu"  # a global concurrency limit of Prefect, where there is one of this name
 _SHARD_SECONDS = 60  # of the network, about: what a kill can cost
-_SHARD_TILES = (256, 8192)
+_SHARD_TILES = (256, 4096)  # to write 1,000 vectors of all poolings takes about 15 MB for a moment
 _USUAL_TILES = 16  # of an image that is cut at boxes
 Answer = TypeVar("Answer")
 _COMPILING_PAYS_SECONDS = 900  # of the network: compiling takes a minute or two and saves a sixth

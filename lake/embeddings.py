@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
 from numpy.typing import NDArray
 
 from lake import blobs, issues, query, tables
@@ -18,7 +20,7 @@ from lake.schemas import TABLES
 from lake.tables import Appended, KnownKeys, Lake, Snapshot
 
 Matrix = NDArray[np.float32]
-_READ_BYTES = 32 << 20  # of photographs, at a time: four such pieces are on their way at once
+_READ_BYTES = 8 << 20  # of photographs, about, at a time: four such pieces are on their way at once
 _ROWS_AT_ONCE = 16_384  # of vectors, on their way into a matrix
 
 
@@ -137,7 +139,7 @@ def require_dataset(lake: Lake, dataset: str) -> int:
 
 
 def read_bytes(lake: Lake, images: Snapshot, wanted: Sequence[PendingImage]) -> Iterator[tuple[PendingImage, bytes]]:
-    """Yield images with their bytes, in the order asked, as ``read_pieces`` reads them."""
+    """Yield images with their bytes, as ``read_pieces`` reads them."""
     for piece in read_pieces(lake, images, wanted):
         yield from piece
 
@@ -145,41 +147,67 @@ def read_bytes(lake: Lake, images: Snapshot, wanted: Sequence[PendingImage]) -> 
 def read_pieces(
     lake: Lake, images: Snapshot, wanted: Sequence[PendingImage]
 ) -> Iterator[list[tuple[PendingImage, bytes]]]:
-    """Yield some images at a time with their bytes; the next ones are read while the last ones are used.
+    """Yield some images at a time with their bytes, in the order in which they lie in the files.
+
+    While some are used the next ones are read, and nothing beyond these, however slowly they are used: the scanners of
+    Polars and Arrow would read on.
 
     Raises:
-        LakeError: If one that lies in a file of its own is missing there or damaged.
+        LakeError: If one is not in the table, or lies in a file of its own and is missing there or damaged.
     """
+    pieces = _pieces(lake, images, wanted)
     with ThreadPoolExecutor(1) as reader:
-        coming = None
-        for piece in _pieces(wanted):
-            following = reader.submit(_read_piece, lake, images, piece)
-            if coming is not None:
-                yield coming.result()
-            coming = following
-        if coming is not None:
-            yield coming.result()
-
-
-def _pieces(images: Sequence[PendingImage]) -> Iterator[list[PendingImage]]:
-    piece: list[PendingImage] = []
-    weight = 0
-    for image in images:
-        if piece and weight + image.byte_count > _READ_BYTES:
+        coming = reader.submit(next, pieces, None)
+        while (piece := coming.result()) is not None:
+            coming = reader.submit(next, pieces, None)
             yield piece
-            piece, weight = [], 0
-        piece.append(image)
-        weight += image.byte_count
+
+
+def _pieces(lake: Lake, images: Snapshot, wanted: Sequence[PendingImage]) -> Iterator[list[tuple[PendingImage, bytes]]]:
+    by_id = {image.image_id: image for image in wanted}
+    found = 0
+    piece: list[tuple[PendingImage, bytes]] = []
+    weight = 0
+    for group in _row_groups(lake, images, by_id):
+        for image_id, content, uri in _rows(group, by_id):
+            piece.append((by_id[image_id], content if uri is None else blobs.get(lake, image_id, uri)))
+            found += 1
+            weight += by_id[image_id].byte_count
+            if weight >= _READ_BYTES:
+                yield piece
+                piece, weight = [], 0
     if piece:
         yield piece
+    if found != len(by_id):
+        raise LakeError(f"{len(by_id)} photographs were asked of {images}, but {found} of them are there")
 
 
-def _read_piece(lake: Lake, images: Snapshot, piece: Sequence[PendingImage]) -> list[tuple[PendingImage, bytes]]:
-    times = [image.ingested_at for image in piece]
+def _row_groups(lake: Lake, images: Snapshot, wanted: Mapping[str, PendingImage]) -> Iterator[pads.ParquetFileFragment]:
+    """Yield the row groups that hold wanted images."""
+    if not wanted:
+        return
+    times = [image.ingested_at for image in wanted.values()]
     # Files are skipped by time: ids are hashes and lie anywhere.
-    where = pl.col("ingested_at").is_between(min(times), max(times))
-    found = _bytes(lake, images, where, [image.image_id for image in piece])
-    return [(image, found[image.image_id]) for image in piece]
+    when = (pc.field("ingested_at") >= min(times)) & (pc.field("ingested_at") <= max(times))
+    photographs = tables.open_table(lake, images.table, images.version).to_pyarrow_dataset()
+    for file in photographs.get_fragments(when):
+        ids = file.to_table(photographs.schema, ["image_id"])["image_id"].to_pylist()
+        start = 0
+        for group in file.split_by_row_group():
+            end = start + group.row_groups[0].num_rows
+            if not wanted.keys().isdisjoint(ids[start:end]):
+                yield group
+            start = end
+
+
+def _rows(
+    group: pads.ParquetFileFragment, wanted: Mapping[str, PendingImage]
+) -> Iterator[tuple[str, bytes, str | None]]:
+    rows = group.to_table(columns=["image_id", "bytes", "blob_uri"], use_threads=False)
+    columns = (rows["image_id"].to_pylist(), rows["bytes"], rows["blob_uri"].to_pylist())
+    for image_id, content, uri in zip(*columns, strict=True):
+        if image_id in wanted:
+            yield image_id, content.as_py(), uri
 
 
 def images_of(lake: Lake, images: Snapshot, image_ids: Sequence[str]) -> dict[str, bytes]:
@@ -188,13 +216,9 @@ def images_of(lake: Lake, images: Snapshot, image_ids: Sequence[str]) -> dict[st
     Raises:
         LakeError: If one that lies in a file of its own is missing there or damaged.
     """
-    return _bytes(lake, images, pl.lit(True), image_ids)
-
-
-def _bytes(lake: Lake, images: Snapshot, where: pl.Expr, image_ids: Sequence[str]) -> dict[str, bytes]:
     found = (
         tables.scan(lake, images)
-        .filter(where, pl.col("image_id").is_in(image_ids))
+        .filter(pl.col("image_id").is_in(image_ids))
         .select("image_id", "bytes", "blob_uri")
         .collect()
     )

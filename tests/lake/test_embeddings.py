@@ -106,11 +106,12 @@ def test_a_data_set_of_which_everything_was_set_aside_has_no_photograph(lake, tm
         embeddings.require_dataset(lake, "d")
 
 
-def test_bytes_are_read_as_they_were_found_and_in_the_order_asked(stocked):
+def test_bytes_are_read_as_they_were_found_and_of_those_alone_that_are_asked(stocked):
     (images,) = tables.latest(stocked, "images")
     wanted = waiting(stocked)[::-1][:3]
     found = list(embeddings.read_bytes(stocked, images, wanted))
-    assert [image for image, _ in found] == wanted
+    assert {image.image_id for image, _ in found} == {image.image_id for image in wanted}
+    assert len(found) == 3
     assert all(identity(content) == image.image_id for image, content in found)
     first, content = found[0]
     assert embeddings.images_of(stocked, images, [first.image_id]) == {first.image_id: content}
@@ -123,10 +124,17 @@ def test_bytes_of_images_that_were_taken_in_at_other_times_are_not_mistaken(lake
     )
     (images,) = tables.latest(lake, "images")
     wanted = [PendingImage(one, "", 1, day(when)) for one, when in (("i3", 3), ("i1", 1))]
-    assert list(embeddings.read_bytes(lake, images, wanted)) == list(zip(wanted, (b"3", b"1"), strict=True))
+    assert dict(embeddings.read_bytes(lake, images, wanted)) == dict(zip(wanted, (b"3", b"1"), strict=True))
 
 
-@pytest.mark.parametrize(("most_bytes", "sizes"), [(25, [2, 2, 1]), (10, [1] * 5), (5, [1] * 5), (50, [5])])
+def test_a_photograph_that_is_not_in_the_table_is_an_error(lake):
+    tables.append(lake, "images", filled("images", "image_id bytes ingested_at", ("i1", b"1", day(1))))
+    (images,) = tables.latest(lake, "images")
+    with pytest.raises(LakeError, match=r"2 photographs were asked of images@\d+, but 1 of them"):
+        list(embeddings.read_bytes(lake, images, [PendingImage(one, "", 1, day(1)) for one in ("i1", "i2")]))
+
+
+@pytest.mark.parametrize(("most_bytes", "sizes"), [(20, [2, 2, 1]), (10, [1] * 5), (5, [1] * 5), (51, [5])])
 def test_as_many_photographs_are_read_together_as_their_bytes_allow(lake, monkeypatch, most_bytes, sizes):
     monkeypatch.setattr(embeddings, "_READ_BYTES", most_bytes)
     contents = [(f"i{number}", bytes([number] * 10)) for number in range(5)]
@@ -143,21 +151,21 @@ def test_no_photographs_have_no_bytes(lake):
     assert list(embeddings.read_bytes(lake, images, [])) == []
 
 
-def test_photographs_are_read_no_further_ahead_than_the_next_ones(stocked, monkeypatch):
+def test_photographs_are_read_no_further_ahead_than_the_next_ones(lake, monkeypatch):
     monkeypatch.setattr(embeddings, "_READ_BYTES", 1)
-    (images,) = tables.latest(stocked, "images")
-    asked = []
-
-    def wanted():
-        for image in waiting(stocked):
-            asked.append(image)
-            yield image
-
-    pieces = embeddings.read_pieces(stocked, images, wanted())
+    ids = [identity(content) for content in CONTENTS]
+    rows = [(one, None, blobs.put(lake, one, content)) for one, content in zip(ids, CONTENTS, strict=True)]
+    tables.append(lake, "images", filled("images", "image_id bytes blob_uri", *rows))
+    (images,) = tables.latest(lake, "images")
+    opened = []
+    get = blobs.get
+    monkeypatch.setattr(blobs, "get", lambda lake, image_id, uri: opened.append(image_id) or get(lake, image_id, uri))
+    pieces = embeddings.read_pieces(lake, images, [PendingImage(one, "", 9, day(1)) for one in ids])
     assert len(next(pieces)) == 1
-    # The first is here, the second is being read, and at the third it was seen that the second is whole.
-    assert len(asked) == 3
-    assert len(list(pieces)) == 3
+    # The second may be on its way.
+    assert len(opened) <= 2 < len(ids)
+    assert len(list(pieces)) == len(ids) - 1
+    assert opened == ids
 
 
 def test_a_photograph_whose_file_is_gone_is_an_error_that_names_it(lake, monkeypatch):
