@@ -31,7 +31,7 @@ from modeling.errors import BackboneError, TilingError
 from modeling.tiling import Boxes, Scheme, parse
 
 GPU_SLOTS = "taxalake-gpu"  # a global concurrency limit of Prefect, where there is one of this name
-_SHARD_SECONDS = 60  # of the network, about: what a kill can cost
+_SHARD_SECONDS = 30  # of the network, about: what a kill can cost
 _SHARD_TILES = (256, 4096)  # to write 1,000 vectors of all poolings takes about 15 MB for a moment
 _USUAL_TILES = 16  # of an image that is cut at boxes
 Answer = TypeVar("Answer")
@@ -248,7 +248,7 @@ class SeveralDevices:
 
     @cached_property
     def shard_tiles(self) -> int:
-        """The tiles that one of the devices embeds in about a minute."""
+        """The tiles that one of the devices embeds in about half a minute."""
         return self._ask(_shard_tiles_here)
 
     def embed(self, images: list[PendingImage], on_image: Callable[[int], None]) -> Shard:

@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     allow_private_addresses: bool = Field(False, description="fetch photographs from one's own network too")
     fetch_per_host: int = Field(4, ge=1, description="photographs fetched from one host at once")
     embed_shard_tiles: int | None = Field(
-        None, ge=1, description="tiles in one commit of embeddings; about a minute's if not said"
+        None, ge=1, description="tiles in one commit of embeddings; half a minute's if not said"
     )
     predict_shard_images: int = Field(20_000, ge=1, description="images in one commit of predictions")
     tile_top_k: int = Field(20, ge=1, description="species stored for each tile")

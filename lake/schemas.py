@@ -356,6 +356,7 @@ _ALL = (
             model_version=TEXT,
             scheme_id=TEXT,
             split=TEXT,  # train, val, test or all
+            rule_id=TEXT,  # hash of the rule
             rule=TEXT,  # the decision rule, as canonical JSON
             observation_count=COUNT,
             snapshots=TEXT,  # the tables read, as a JSON object of name to version
@@ -387,21 +388,124 @@ _ALL = (
         grain="(evaluation_id, metric, slice)",
         key=("evaluation_id", "metric", "slice"),
         columns=_columns(
-            evaluation_id=TEXT,  # hash of decision and truth
+            evaluation_id=TEXT,  # hash of decision, truth and what they were scored by
             metric=TEXT,
-            slice=TEXT,  # all, or without_looking:NAME of who never looks at a photograph
+            slice=TEXT,  # all, KIND:VALUE (site, month, organ, country, support, species), or without_looking:NAME
             value=REAL,
+            ci_low=_optional(REAL),  # 95 of 100 resamples lie between; null where nothing can be resampled
+            ci_high=_optional(REAL),
+            metric_version=TEXT,  # hash of the questions that it was computed by
             decision_id=TEXT,
             dataset=TEXT,
             split=TEXT,  # train, val, test or all
             model_version=TEXT,
-            observation_count=COUNT,
+            observation_count=COUNT,  # of the slice
             snapshots=TEXT,  # the tables read, as a JSON object of name to version
             evaluated_at=UTC,
             flow_run_id=TEXT,
         ),
         written_by="evaluate",
+        read_by="compare, people",
+    ),
+    Table(
+        name="prior_specs",
+        grain="prior_id",
+        key=("prior_id",),
+        columns=_columns(
+            prior_id=TEXT,  # NAME-HASH of all that it was made from
+            kind=TEXT,  # country, month, cluster, mask or taxonomy
+            spec=TEXT,  # how it was made, as canonical JSON
+            place_count=COUNT,
+            snapshots=TEXT,  # the tables read, as a JSON object of name to version
+            recorded_at=UTC,
+            flow_run_id=TEXT,
+        ),
+        written_by="prior",
+        read_by="predict, evaluate, sweep, people",
+    ),
+    Table(
+        name="priors",
+        grain="(prior_id, place, species_id)",
+        key=("prior_id", "place", "species_id"),
+        columns=_columns(
+            prior_id=TEXT,
+            place=TEXT,  # a country, a month, a cluster, or all
+            species_id=TEXT,
+            weight=REAL,  # of the species there, 0 to 1; those of a place sum to 1, those of a mask are 0 or 1
+            recorded_at=UTC,
+            flow_run_id=TEXT,
+        ),
+        written_by="prior",
+        read_by="predict, evaluate, sweep",
+    ),
+    Table(
+        name="prior_places",
+        grain="(prior_id, dataset, observation_id)",
+        key=("prior_id", "dataset", "observation_id"),
+        columns=_columns(
+            prior_id=TEXT,
+            dataset=TEXT,
+            observation_id=TEXT,
+            place=TEXT,  # of priors; an observation of no known place has no row
+            recorded_at=UTC,
+            flow_run_id=TEXT,
+        ),
+        written_by="prior",
+        read_by="predict, evaluate, sweep",
+    ),
+    Table(
+        name="sweeps",
+        grain="(sweep_id, rule_id, metric)",
+        key=("sweep_id", "rule_id", "metric"),
+        columns=_columns(
+            sweep_id=TEXT,  # hash of the rules, the predictions and the truth
+            rule_id=TEXT,
+            metric=TEXT,
+            value=REAL,
+            ci_low=_optional(REAL),
+            ci_high=_optional(REAL),
+            rule=TEXT,  # the decision rule, as canonical JSON
+            dataset=TEXT,
+            model_version=TEXT,
+            split=TEXT,  # train, val, test or all
+            observation_count=COUNT,
+            snapshots=TEXT,  # the tables read, as a JSON object of name to version
+            swept_at=UTC,
+            flow_run_id=TEXT,
+        ),
+        written_by="sweep",
+        read_by="sweep, people",
+    ),
+    Table(
+        name="submissions",
+        grain="submission_id",
+        key=("submission_id",),
+        columns=_columns(
+            submission_id=TEXT,  # hash of the file's bytes and the decision
+            decision_id=TEXT,
+            dialect=TEXT,  # plantclef2024, plantclef2025 or snakeclef
+            path=TEXT,  # where it was first written
+            row_count=COUNT,
+            written_at=UTC,
+            flow_run_id=TEXT,
+        ),
+        written_by="submit",
         read_by="people",
+    ),
+    Table(
+        name="official_scores",
+        grain="(decision_id, metric, entered_at)",
+        key=("decision_id", "metric", "entered_at"),
+        columns=_columns(
+            decision_id=TEXT,
+            metric=TEXT,  # as the contest calls it
+            value=REAL,
+            source=TEXT,  # who says so
+            entered_at=UTC,  # the latest row of a decision and metric holds
+            flow_run_id=TEXT,
+        ),
+        written_by="submission score",
+        read_by="submission scores, people",
     ),
     Table(
         name="ablations",
