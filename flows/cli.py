@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import flows  # noqa: F401  sets the libraries' switches before any of them is imported
+from flows import cli_rules, cli_submission
 from flows.cli_ingest import ingest_app
 from flows.cli_options import (
     LINES,
@@ -24,6 +25,7 @@ from flows.cli_options import (
     Moved,
     Probability,
     RecipeFile,
+    RuleFile,
     Species,
     Tiling,
     Votes,
@@ -40,6 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(ingest_app, name="ingest", help="Take photographs into the lake.")
+app.add_typer(cli_submission.submission_app, name="submission", help="Check, compare and score files for contests.")
 audit_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(audit_app, name="audit", help="Look for what would make scores lie.")
 
@@ -185,6 +188,7 @@ def predict(
     min_votes: Votes = None,
     min_probability: Probability = None,
     allow_empty: Empty = None,
+    rule: RuleFile = None,
     backbone: Moved = None,
     home: Home = None,
     as_json: Json = False,
@@ -195,7 +199,17 @@ def predict(
 
     asked = Asked(context, home, as_json)
     report = run_flow(
-        stage.predict, dataset, model, tiling, species, min_votes, min_probability, allow_empty, backbone, asked.home
+        stage.predict,
+        dataset,
+        model,
+        tiling,
+        species,
+        min_votes,
+        min_probability,
+        allow_empty,
+        backbone,
+        asked.home,
+        rule=rule,
     )
     asked.print(report)
 
@@ -210,6 +224,7 @@ def evaluate(
     min_votes: Votes = None,
     min_probability: Probability = None,
     allow_empty: Empty = None,
+    rule: RuleFile = None,
     backbone: Moved = None,
     home: Home = None,
     as_json: Json = False,
@@ -220,7 +235,17 @@ def evaluate(
 
     asked = Asked(context, home, as_json)
     report = run_flow(
-        stage.evaluate, dataset, model, tiling, species, min_votes, min_probability, allow_empty, backbone, asked.home
+        stage.evaluate,
+        dataset,
+        model,
+        tiling,
+        species,
+        min_votes,
+        min_probability,
+        allow_empty,
+        backbone,
+        asked.home,
+        rule=rule,
     )
     asked.print(report)
 
@@ -253,16 +278,20 @@ def identify(
     min_votes: Votes = None,
     min_probability: Probability = None,
     allow_empty: Empty = None,
+    rule: RuleFile = None,
     backbone: Moved = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
     """Name the species of photographs at hand."""
     from flows.identify import identify as stage
+    from flows.predict import refuse_beside_rule
 
     asked = Asked(context, home, as_json)
-    place = asked.place(tiling=tiling, min_votes=min_votes, min_probability=min_probability, allow_empty=allow_empty)
-    asked.print(stage(images, model, place, species, together, backbone))
+    settings = {"min_votes": min_votes, "min_probability": min_probability, "allow_empty": allow_empty}
+    refuse_beside_rule(rule, species, *settings.values())
+    place = asked.place(tiling=tiling, **settings)
+    asked.print(stage(images, model, place, species, together, backbone, rule, tiling))
 
 
 @app.command()
@@ -286,6 +315,18 @@ def sql(
 
     asked = Asked(context, home, as_json)
     asked.print(ask(asked.place(), question))
+
+
+_OTHERS = (
+    cli_rules.sweep,
+    cli_rules.score,
+    cli_rules.compare,
+    cli_rules.ensemble,
+    cli_rules.prior,
+    cli_submission.submit,
+)
+for _command in _OTHERS:
+    app.command()(_command)
 
 
 def main() -> None:

@@ -30,6 +30,9 @@ Species = Annotated[str | None, typer.Option(metavar="one|many", help="Species i
 Votes = Annotated[int | None, typer.Option(help="Tiles that have to agree on a species of a quadrat.")]
 Probability = Annotated[float | None, typer.Option(help="Under which (0 to 1) a tile does not vote.")]
 Empty = Annotated[bool | None, typer.Option(help="Whether a quadrat may be answered with no species.")]
+RuleFile = Annotated[
+    Path | None, typer.Option(help="TOML: how species are decided, in the place of species, votes and probability.")
+]
 Root = Annotated[Path | None, typer.Option(help="Folder, .tar or .zip of the photographs; those it lacks are fetched.")]
 Beside = Annotated[Path | None, typer.Option(help="Folder, .tar or .zip where its paths begin; else its own.")]
 MaxLoss = Annotated[float | None, typer.Option(help="Share (0 to 1) of new photographs that may be set aside [0.01].")]

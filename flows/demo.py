@@ -47,6 +47,7 @@ class DemoReport(BaseModel):
             *_scores("quadrats", self.quadrats, ("macro_f1_per_observation", "micro_f1")),
             "",
             f"the picture    {self.picture}",
+            *([f"the reports    {Path(self.quadrats.page).parent}"] if self.quadrats.page else []),
             f"the tables     {bin_}taxalake status --home {self.home}",
             f'any question   {bin_}taxalake sql --home {self.home} "select metric, value from evaluations"',
             f"the flow runs  PREFECT_HOME={self.home}/prefect {bin_}prefect server start",
@@ -110,7 +111,7 @@ def _backbone(place: settings.Settings) -> Path:
 
 def _picture(place: settings.Settings, scored: EvaluateReport) -> Path:
     """Draw the first quadrat with its tiles and what was found in it."""
-    from modeling.figures import NamedTile, draw_quadrat
+    from modeling.evaluation_figures import NamedTile, draw_quadrat
     from modeling.registry import Registry
 
     version = Registry(place.registry_uri, place.artifacts).find(scored.model_version)
@@ -120,7 +121,7 @@ def _picture(place: settings.Settings, scored: EvaluateReport) -> Path:
         scored.decision_id,
         FIRST,
         version.tags["embedding_key"],
-        TILING,
+        decisions.parts_of(TILING),
         version.recorded_as,
     )
     return draw_quadrat(

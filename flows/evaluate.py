@@ -1,15 +1,17 @@
 """A model's answers against the labels: the held-out observations, scored in SQL."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect import flow
+from prefect.artifacts import create_link_artifact
 from pydantic import BaseModel
 
 from flows import settings
-from flows.orchestration import Clock, flow_run_id, told
-from flows.predict import at_tilings_of, predict_tiles, rule_of
-from lake import decisions, embeddings, ledger
+from flows.orchestration import Clock, flow_run_id, in_flow_run, told
+from flows.predict import predict_tiles, predicted_parts, refuse_beside_rule, rule_of
+from lake import decisions, embeddings, evaluations, ledger
 from modeling.errors import TrainingError
 from modeling.recipe import Recipe
 
@@ -25,29 +27,38 @@ class EvaluateReport(BaseModel):
     model_version: str
     scheme_id: str
     rule: dict[str, object]
+    priors: list[str]  # what each prior of the rule did
     metrics: dict[str, float]
+    ranges: dict[str, tuple[float | None, float | None]]  # of 95 of 100 resamples of the observations
     chance: dict[str, float]
     without_looking: dict[str, dict[str, float]]  # what anybody would answer from the labels alone, scored alike
     observations: int
     evaluation_id: str
     decision_id: str
     snapshots: dict[str, int]
+    page: str  # the report, as people look at it; empty where none is written
     committed: bool
 
     def lines(self) -> list[str]:
         """The report for people."""
-        scores = ", ".join(
-            f"{metric} {value:.4f}" + (f" (chance {self.chance[metric]:.3f})" if metric in self.chance else "")
-            for metric, value in self.metrics.items()
-        )
         what = "every labelled observation" if self.split == "all" else f"the {self.split} split"
         again = "" if self.committed else " (scored before, nothing new, no backbone was loaded)"
         blind = ", ".join(f"{who} {found['accuracy']:.4f}" for who, found in sorted(self.without_looking.items()))
         return [
             f"{self.model_version} on {what} of {self.dataset}, {self.observations} observations at "
-            f"{self.scheme_id}{again}: {scores}",
+            f"{self.scheme_id}{again}:",
+            *(f"  {metric:27} {value:9.4f}{self._beside(metric)}" for metric, value in self.metrics.items()),
+            *self.priors,
             *([f"accuracy without looking: {blind}"] if blind else []),
+            *([f"the report: {self.page}"] if self.page else []),
         ]
+
+    def _beside(self, metric: str) -> str:
+        """Return the range of a metric and what chance would score."""
+        low, high = self.ranges.get(metric, (None, None))
+        said = [] if low is None or high is None else [f"{low:.4f} to {high:.4f}"]
+        said += [f"chance {self.chance[metric]:.3f}"] if metric in self.chance else []
+        return f"  {', '.join(said)}" if said else ""
 
 
 @flow(name="evaluate")
@@ -62,6 +73,7 @@ def evaluate(
     backbone: str | None = None,
     home: Path | None = None,
     split_id: str | None = None,
+    rule: Path | None = None,
 ) -> EvaluateReport:
     """Score a model on the test split of a data set, on val where it has no test, on everything where it has neither.
 
@@ -77,6 +89,7 @@ def evaluate(
         backbone: Where the model's backbone is now, if not where it was in training.
         home: The place's home.
         split_id: Whose held-out observations are scored; by default that of the model's training.
+        rule: A file (TOML) that says how species are decided, in the place of species, votes and probability.
     """
     from modeling.registry import Registry
 
@@ -87,21 +100,31 @@ def evaluate(
     registry = Registry(place.registry_uri, place.artifacts)
     version = registry.find(model)
     embeddings.require_dataset(lake, dataset)
-    rule = rule_of(place, dataset, species)
-    place = at_tilings_of(version, place)
+    refuse_beside_rule(rule, species, min_votes, min_probability, allow_empty)
+    chosen = rule_of(place, version, dataset, species, rule, tiling)
     # The split that the model respected in training; that of another data set says nothing of this one.
     own = version.tags["split_id"] if version.tags.get("dataset") == dataset else None
     asked = split_id or own or place.split_recipe.split_id(dataset)
     scope = decisions.scored_scope(lake, dataset, asked)
-    _require_unseen(version, dataset, asked, scope.split)
+    require_unseen(version, dataset, asked, scope.split)
+    place, parts = predicted_parts(place, version, dataset, chosen)
     predicted = predict_tiles(place, registry, version, scope, backbone, run_id)
-    decision = decisions.decide(lake, scope, place.tiling, version.recorded_as, rule, run_id)
+    decision = decisions.decide(lake, scope, chosen.tilings, version.recorded_as, chosen, run_id, parts)
     learnt_from = (version.tags["dataset"], version.tags["split_id"]) if "split_id" in version.tags else None
-    species_count = int(version.tags["species"])
-    scores = decisions.evaluate(lake, scope, decision, rule, version.recorded_as, species_count, run_id, learnt_from)
+    scores = evaluations.evaluate(lake, decision, int(version.tags["species"]), run_id, learnt_from)
+    page = None
+    if place.reports:
+        from flows import evaluation_report
+
+        page = evaluation_report.write(place, version, decision, chosen, parts, scores)
     committed = bool(predicted) or decision.committed or scores.committed
+    if page is not None:
+        registry.log_report(version, page)
+        if in_flow_run():
+            _publish(dataset, version, page)
     # MLflow allows no plus in a name.
-    prefix = f"{dataset}.{scope.split}.{place.tiling.replace('+', ' ')}"
+    named = "" if rule is None else f" {chosen.rule_id}"
+    prefix = f"{dataset}.{scope.split}.{chosen.tilings.replace('+', ' ')}{named}"
     # Also when nothing was committed: a run that was killed in between has left them out.
     registry.log_metrics(version, {f"{prefix}.{key}": value for key, value in scores.metrics.items()})
     if committed:
@@ -110,21 +133,34 @@ def evaluate(
         dataset=dataset,
         split=scope.split,
         model_version=version.model_version,
-        scheme_id=place.tiling,
-        rule=rule.spec,
+        scheme_id=chosen.tilings,
+        rule=chosen.spec,
+        priors=[effect.words for effect in decision.effects],
         metrics=scores.metrics,
+        ranges={metric: scores.range_of(metric) for metric in scores.metrics},
         chance=scores.chance,
         without_looking=scores.beside,
         observations=scores.observation_count,
         evaluation_id=scores.evaluation_id,
         decision_id=decision.decision_id,
         snapshots={snapshot.table: snapshot.version for snapshot in scores.snapshots},
+        page="" if page is None else str(page),
         committed=committed,
     )
     return told(report)
 
 
-def _require_unseen(version: "Version", dataset: str, split_id: str, split: str) -> None:
+def _publish(dataset: str, version: "Version", page: Path) -> None:
+    """Let Prefect's pages lead to the report: to the file, and to MLflow's copy of it."""
+    create_link_artifact(
+        page.as_uri(),
+        link_text=f"{version.model_version} on {dataset}",
+        key=f"report-{re.sub(r'[^a-z0-9]+', '-', f'{dataset} {version.name}'.lower()).strip('-')}",
+        description=f"The report of the evaluation, in MLflow under reports/{page.name} of the run {version.run_id}.",
+    )
+
+
+def require_unseen(version: "Version", dataset: str, split_id: str, split: str) -> None:
     """Refuse to score a model that has learnt from everything but its own test side on anything else.
 
     Raises:

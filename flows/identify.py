@@ -1,6 +1,7 @@
 """Species of photographs at hand, by a registered model. Writes nothing, needs no data set."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,9 +9,10 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from flows import settings
-from flows.predict import at_tilings_of
+from flows.predict import at_tilings_of, rule_in, usual_rule
 from lake import decisions
-from lake.decisions import MANY, ONE, DecisionRule, Scope
+from lake.decisions import Scope
+from lake.rules import MANY, ONE, DecisionRule
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +64,8 @@ def identify(
     species: str | None = None,
     together: bool = False,
     backbone: str | None = None,
+    rule_file: Path | None = None,
+    tiling: str | None = None,
 ) -> IdentifyReport:
     """Name the species of photographs.
 
@@ -72,6 +76,11 @@ def identify(
         species: one or many species a photograph; by default many where a tiling is asked for, else one.
         together: Whether the photographs show one observation.
         backbone: Where the model's backbone is now, if not where it was in training.
+        rule_file: A decision rule (TOML), in the place of that of the settings.
+        tiling: That is asked for here: it goes before that of the rule, and that before the settings'.
+
+    Raises:
+        SettingsError: If the rule asks for what only a data set has: priors, dates, venomous species.
     """
     from modeling.registry import Registry
 
@@ -79,12 +88,18 @@ def identify(
     version = registry.find(model)
     is_asked = "tiling" in place.model_fields_set
     place = at_tilings_of(version, place)
-    rule = DecisionRule(
-        species or (MANY if is_asked and place.tiling != "whole" else ONE),
-        place.min_votes,
-        place.min_probability,
-        place.allow_empty,
-    )
+    if rule_file is None:
+        rule = usual_rule(place, species or (MANY if is_asked and place.tiling != "whole" else ONE))
+    else:
+        rule = rule_in(rule_file)
+        if rule.priors or rule.grouping or rule.cost or rule.venomous_share:
+            raise settings.SettingsError(
+                f"{rule_file} asks for priors, dates of quadrats or venomous species, which only a data set has: "
+                f"ingest the photographs and predict them"
+            )
+        if rule.tilings and tiling is None:
+            place = place.model_copy(update={"tiling": rule.tilings})
+        rule = replace(rule, tilings=place.tiling)
     served = registry.model(version, backbone, None if place.device == "auto" else place.device)
     rows = served.predict([str(path) for path in images], params={"tiling": place.tiling, "top_k": place.tile_top_k})
     good, bad = rows[rows["error"].isna()], rows[rows["error"].notna()]

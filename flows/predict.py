@@ -1,5 +1,6 @@
 """Vectors to species: the best k of each tile, and a decision for each observation."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,13 @@ from pydantic import BaseModel
 from flows import settings
 from flows.embed import ensure_embedded
 from flows.orchestration import Clock, flow_run_id, progress, run_task, told
-from lake import decisions, embeddings, ledger, tables
-from lake.decisions import DecisionRule, Scope
+from flows.parts import needed, parts_of
+from lake import decisions, embeddings, ledger, tables, weighing
+from lake.decisions import Part, Scope
+from lake.rules import MANY, DecisionRule
+from modeling.errors import TilingError
 from modeling.recipe import Recipe
+from modeling.tiling import parse_all
 
 if TYPE_CHECKING:
     from modeling.heads import TrainedHead
@@ -27,6 +32,7 @@ class PredictReport(BaseModel):
     model_version: str
     scheme_id: str
     rule: dict[str, object]
+    priors: list[str]  # what each prior of the rule did
     decision_id: str
     observations: int
     images_predicted: int
@@ -46,6 +52,7 @@ class PredictReport(BaseModel):
             f"{self.model_version}: {self.observations} observations of {self.dataset} at {self.scheme_id}, "
             f"{self.mean_species:.2f} species each ({self.images_predicted} images predicted, "
             f"{self.images_reused} reused)",
+            *self.priors,
             'answers: taxalake sql "select observation_id, species_id, score from observation_predictions '
             f"where decision_id = '{self.decision_id}' and is_answer order by observation_id, rank\"",
         ]
@@ -92,6 +99,7 @@ def predict(
     allow_empty: bool | None = None,
     backbone: str | None = None,
     home: Path | None = None,
+    rule: Path | None = None,
 ) -> PredictReport:
     """Answer every observation of a data set.
 
@@ -106,6 +114,7 @@ def predict(
         allow_empty: Whether a quadrat may be answered with no species.
         backbone: Where the model's backbone is now, if not where it was in training.
         home: The place's home.
+        rule: A file (TOML) that says how species are decided, in the place of the four above.
     """
     from modeling.registry import Registry
 
@@ -115,12 +124,13 @@ def predict(
     clock, run_id, lake = Clock(), flow_run_id(), place.lake
     registry = Registry(place.registry_uri, place.artifacts)
     version = registry.find(model)
-    rule = rule_of(place, dataset, species)
-    place = at_tilings_of(version, place)
+    refuse_beside_rule(rule, species, min_votes, min_probability, allow_empty)
+    chosen = rule_of(place, version, dataset, species, rule, tiling)
     embeddings.require_dataset(lake, dataset)
     scope = decisions.whole_scope(lake, dataset)
+    place, parts = predicted_parts(place, version, dataset, chosen)
     predicted = predict_tiles(place, registry, version, scope, backbone, run_id)
-    decision = decisions.decide(lake, scope, place.tiling, version.recorded_as, rule, run_id)
+    decision = decisions.decide(lake, scope, chosen.tilings, version.recorded_as, chosen, run_id, parts)
     answers = sum(decision.answers["is_answer"].to_pylist())
     committed = decision.committed or predicted > 0
     key = version.tags["embedding_key"]
@@ -132,8 +142,9 @@ def predict(
     report = PredictReport(
         dataset=dataset,
         model_version=version.model_version,
-        scheme_id=place.tiling,
-        rule=rule.spec,
+        scheme_id=chosen.tilings,
+        rule=chosen.spec,
+        priors=[effect.words for effect in decision.effects],
         decision_id=decision.decision_id,
         observations=scope.observations.num_rows,
         images_predicted=predicted,
@@ -191,10 +202,81 @@ def tilings_of(version: "Version") -> str:
     return "+".join(Recipe.parse(version.tags["recipe"]).tilings) if "recipe" in version.tags else "whole"
 
 
-def rule_of(place: settings.Settings, dataset: str, species: str | None) -> DecisionRule:
-    """Return the place's rule for a data set: one species an observation, or many.
+def rule_of(
+    place: settings.Settings,
+    version: "Version",
+    dataset: str,
+    species: str | None,
+    file: Path | None,
+    tiling: str | None,
+) -> DecisionRule:
+    """Return the decision rule for a data set, with the tilings that count: that of a file, else the place's.
 
     A tiling that was asked for says what is looked for; one that a model has learnt from does not.
+
+    Args:
+        place: Settings.
+        version: The model that answers.
+        dataset: What it answers.
+        species: one or many; by default as the labels of the data set say.
+        file: With a rule.
+        tiling: That this run is asked for: it goes before the one that the file names, and that before the settings'.
     """
-    kind = species or decisions.usual_kind(place.lake, dataset, place.tiling)
-    return DecisionRule(kind, place.min_votes, place.min_probability, place.allow_empty)
+    at = at_tilings_of(version, place).tiling
+    if file is None:
+        kind = species or decisions.usual_kind(place.lake, dataset, place.tiling)
+        return usual_rule(place, kind).at(at)
+    rule = rule_in(file)
+    return rule.at(at) if tiling is None else replace(rule, tilings=place.tiling)
+
+
+def rule_in(file: Path) -> DecisionRule:
+    """Read a rule file.
+
+    Raises:
+        LakeError: If it is no rule; the file is named.
+        SettingsError: If there is no such tiling as it names.
+    """
+    rule = DecisionRule.load(file)
+    try:
+        return replace(rule, tilings=canonical(rule.tilings)) if rule.tilings else rule
+    except TilingError as error:
+        raise settings.SettingsError(f"{file}: {error}") from error
+
+
+def canonical(tilings: str) -> str:
+    """Return tilings, joined by a plus, by the one name that each has."""
+    return "+".join(scheme.scheme_id for scheme in parse_all(tilings))
+
+
+def refuse_beside_rule(rule: Path | None, *others: object) -> None:
+    """Refuse options that say what a rule file says.
+
+    Raises:
+        SettingsError: If both were given.
+    """
+    if rule is not None and any(one is not None for one in others):
+        raise settings.SettingsError(
+            f"{rule} says how species are decided: --species, --min-votes, --min-probability and --allow-empty are "
+            f"said there (species, min_votes, min_probability, least_species = 0)"
+        )
+
+
+def predicted_parts(
+    place: settings.Settings, version: "Version", dataset: str, *rules: DecisionRule
+) -> tuple[settings.Settings, list[Part]]:
+    """Return the settings with the tilings that have to be predicted, and where the tiles of a rule are among them."""
+    for rule in rules:
+        # A prior that is not there is an error before anything is embedded.
+        weighing.resolved(place.lake, rule, dataset)
+    stored = decisions.predicted_schemes(place.lake, dataset, version.recorded_as)
+    schemes = needed([rule.tilings for rule in rules], stored)
+    return place.model_copy(update={"tiling": "+".join(schemes)}), parts_of(rules[0].tilings, schemes)
+
+
+def usual_rule(place: settings.Settings, kind: str) -> DecisionRule:
+    """Return the place's rule for one species an observation, or many."""
+    if kind != MANY:
+        return DecisionRule(kind)
+    least = 0 if place.allow_empty else 1
+    return DecisionRule(kind, min_votes=place.min_votes, min_probability=place.min_probability, least_species=least)

@@ -68,6 +68,7 @@ class Settings(BaseSettings):
     seed: int = Field(0, description="of splits, weights and shuffling")
     train_bytes: int = Field(4 << 30, ge=1, description="of features held in memory; more are mapped from a file")
     probe_photographs: int = Field(16, ge=0, description="labelled ones that a new model is tried on; 0 tries none")
+    reports: bool = Field(True, description="whether an evaluation writes a page of pictures, in seconds")
     min_gain: float = Field(0.005, description="macro F1 by which a challenger has to be better")
 
     @field_validator("tiling")

@@ -1,13 +1,14 @@
 """Answers of someone who never looks at a photograph, and their scores, which stand beside those of a model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lake import labels, query, tables
+from lake import query
 from lake.errors import LakeError
-from lake.tables import Lake
+from lake.labels import TrainingExamples
+from lake.tables import Lake, Snapshot
 
 
 def answers(train: pa.Table, asked: pa.Table, species: pa.Table, seed: int = 0) -> dict[str, pa.Table]:
@@ -42,7 +43,12 @@ def answers(train: pa.Table, asked: pa.Table, species: pa.Table, seed: int = 0) 
 
 
 def of_observations(
-    lake: Lake, dataset: str, observations: pa.Table, truth: pa.Table, trained_on: str, split_id: str
+    lake: Lake,
+    dataset: str,
+    observations: pa.Table,
+    truth: pa.Table,
+    examples: TrainingExamples,
+    snapshots: Sequence[Snapshot],
 ) -> dict[str, dict[str, float]]:
     """Score every baseline on some observations, as the labels of the training observations let it answer.
 
@@ -51,10 +57,9 @@ def of_observations(
         dataset: Where the observations are from.
         observations: observation_id: one row per observation to be answered.
         truth: observation_id, species_id: one row per observation that is scored.
-        trained_on: The data set whose training side a model has learnt from.
-        split_id: That divided it.
+        examples: What a model has learnt from.
+        snapshots: ``image_records`` and ``species`` among others.
     """
-    examples = labels.training_examples(lake, trained_on, split_id)
     rows = zip(examples.observation_ids, examples.species_ids, examples.country_codes, examples.splits, strict=True)
     seen = {observation: (species, country) for observation, species, country, side in rows if side == "train"}
     text = pa.string()
@@ -65,7 +70,8 @@ def of_observations(
             "country_code": pa.array([country for _, country in seen.values()], text),
         }
     )
-    records, species = tables.latest(lake, "image_records", "species")
+    by_name = {snapshot.table: snapshot for snapshot in snapshots}
+    records, species = by_name["image_records"], by_name["species"]
     countries = query.answer(lake, "labels/observation_countries", [records], dataset=dataset)
     asked = countries.filter(pc.is_in(countries["observation_id"], observations["observation_id"].combine_chunks()))
     known = query.answer(lake, "labels/current_species", [species])

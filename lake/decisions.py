@@ -1,47 +1,23 @@
 """From tile predictions to species of observations, and from those to scores. The rules are SQL files."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lake import baselines, labels, query, tables
+from lake import labels, query, tables, weighing
 from lake.embeddings import images_of
 from lake.errors import LakeError
+from lake.rules import COSTS, MANY, ONE, DecisionRule, PriorUse
 from lake.schemas import TABLES
 from lake.tables import Appended, Lake, Snapshot
+from lake.weighing import Effect
 
-ONE = "one"  # an observation is one organism, seen in one or more photographs
-MANY = "many"  # an observation is a quadrat
-WITHOUT_LOOKING = "without_looking:"  # begins the slice of a baseline's scores
-
-
-@dataclass(frozen=True)
-class DecisionRule:
-    """How tile predictions become the species of an observation."""
-
-    species: str  # one or many
-    min_votes: int = 2  # many: tiles whose best species it is
-    min_probability: float = 0.0  # many: a tile with less does not vote
-    allow_empty: bool = False  # many: else the best species stands where none is kept
-    candidates: int = 5  # one: how many are stored, best first
-
-    def __post_init__(self) -> None:
-        if self.species not in {ONE, MANY}:
-            raise LakeError(f"an observation holds {ONE!r} species or {MANY!r}, not {self.species!r}")
-        if self.min_votes < 1:
-            raise LakeError(f"a species needs at least one vote to be found, not {self.min_votes}")
-        if not 0 <= self.min_probability <= 1:
-            raise LakeError(f"a probability lies in 0 to 1, never percent; {self.min_probability} does not")
-
-    @property
-    def spec(self) -> dict[str, Any]:
-        """The parts of the rule that its kind uses, for its id."""
-        used = ("candidates",) if self.species == ONE else ("min_votes", "min_probability", "allow_empty")
-        return {key: value for key, value in asdict(self).items() if key == "species" or key in used}
+_ALL_TILES = (0, 1 << 30)
 
 
 @dataclass(frozen=True)
@@ -54,26 +30,27 @@ class Scope:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Tiles that count, as the rule calls them and where their predictions stand."""
+
+    name: str
+    scheme_id: str
+    first_tile: int = _ALL_TILES[0]
+    last_tile: int = _ALL_TILES[1]
+
+
+@dataclass(frozen=True)
 class Decision:
     """A rule that was applied to the tiles of some observations."""
 
     decision_id: str
+    scope: Scope
+    species: str  # one or many in an observation
+    model_version: str
     answers: pa.Table  # observation_id, species_id, score, votes, rank, is_answer
     snapshots: tuple[Snapshot, ...]
     committed: bool
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The scores of one decision."""
-
-    evaluation_id: str
-    metrics: dict[str, float]
-    chance: dict[str, float]
-    beside: dict[str, dict[str, float]]  # the same metrics of answers that never look at a photograph
-    observation_count: int
-    snapshots: tuple[Snapshot, ...]
-    committed: bool
+    effects: tuple[Effect, ...] = ()  # of the rule's priors
 
 
 @dataclass(frozen=True)
@@ -100,20 +77,21 @@ def scored_scope(lake: Lake, dataset: str, split_id: str) -> Scope:
     Raises:
         LakeError: If nothing is labelled.
     """
-    records, splits = tables.latest(lake, "image_records", "splits")
-    rows = query.answer(
-        lake,
-        "evaluate/scored_observations",
-        [splits],
-        {
-            "tags": query.answer(lake, "labels/observation_tags", [records], dataset=dataset),
-            "current_labels": labels.current(lake, dataset),
-        },
-        split_id=split_id,
-    )
+    rows = _labelled(lake, dataset, split_id)
+    sides = set(rows["split"].to_pylist())
     if not rows.num_rows:
         raise LakeError(f"no observation of {dataset!r} is labelled: there is nothing to score answers against")
-    return Scope(dataset, rows["split"][0].as_py(), rows.select(["observation_id"]))
+    split = next((side for side in ("test", "val") if side in sides), "all")
+    chosen = rows if split == "all" else rows.filter(pc.equal(rows["split"], split))
+    return Scope(dataset, split, chosen.select(["observation_id"]))
+
+
+def _labelled(lake: Lake, dataset: str, split_id: str) -> pa.Table:
+    """Return the labelled observations of a data set: observation_id, split (null where nobody has said)."""
+    records, splits = tables.latest(lake, "image_records", "splits")
+    tags = query.answer(lake, "labels/observation_tags", [records], dataset=dataset)
+    frames = {"tags": tags, "current_labels": labels.current(lake, dataset)}
+    return query.answer(lake, "evaluate/labelled_observations", [splits], frames, split_id=split_id)
 
 
 def usual_kind(lake: Lake, dataset: str, scheme_id: str) -> str:
@@ -128,6 +106,21 @@ def usual_kind(lake: Lake, dataset: str, scheme_id: str) -> str:
     if scheme_id == "whole":
         return ONE if several <= one else MANY
     return MANY if several or not one else ONE
+
+
+def predicted_schemes(lake: Lake, dataset: str, model_version: str) -> list[str]:
+    """Return the tilings of which a model has predicted tiles of a data set."""
+    seen = tables.latest(lake, "image_records", "tile_predictions")
+    rows = query.answer(lake, "pending/predicted_schemes", seen, dataset=dataset, model_version=model_version)
+    schemes: list[str] = rows["scheme_id"].to_pylist()
+    return schemes
+
+
+def split_scope(lake: Lake, dataset: str, split_id: str, side: str) -> Scope | None:
+    """Return the labelled observations of one side of a data set, None where it has none there."""
+    rows = _labelled(lake, dataset, split_id)
+    chosen = rows.filter(pc.equal(rows["split"], side)) if side != "all" else rows
+    return Scope(dataset, side, chosen.select(["observation_id"])) if chosen.num_rows else None
 
 
 def pending_images(lake: Lake, scope: Scope, embedding_key: str, scheme_id: str, model_version: str) -> list[str]:
@@ -184,26 +177,75 @@ def check_all_predicted(lake: Lake, scope: Scope, embedding_key: str, scheme_id:
 
 
 def decide(
-    lake: Lake, scope: Scope, scheme_id: str, model_version: str, rule: DecisionRule, flow_run_id: str
+    lake: Lake,
+    scope: Scope,
+    scheme_id: str,
+    model_version: str,
+    rule: DecisionRule,
+    flow_run_id: str,
+    parts: Sequence[Part] | None = None,
 ) -> Decision:
     """Apply a rule to the tile predictions of a scope and store what it decided.
 
     The same rule on the same answers has the same id and is stored once. The decision is committed after its
     answers: readers start from it.
+
+    Args:
+        lake: The place of the tables.
+        scope: The observations to answer.
+        scheme_id: The tiles that count, joined by a plus.
+        model_version: The model whose predictions count.
+        rule: The rule.
+        flow_run_id: The flow run that writes.
+        parts: Where the predictions of these tiles stand, if not under their own names.
+
+    Raises:
+        LakeError: If a prior of the rule does nothing, or is not there.
     """
-    snapshots = tables.latest(lake, "image_records", "tile_predictions")
-    answers = answer(lake, snapshots, {}, scope, scheme_id, model_version, rule)
+    rule = rule.at(scheme_id)
+    snapshots = tables.latest(lake, *read_by(rule))
+    uses = weighing.resolved(lake, rule, scope.dataset)
+    answers, effects = _answer(lake, snapshots, {}, scope, model_version, rule, parts, uses)
     decision_id = tables.digest(
         [
             rule.spec,
+            [use.prior for use in uses],
             model_version,
             scope.dataset,
             scope.split,
-            scheme_id,
             tables.digest(scope.observations["observation_id"].to_pylist()),
             tables.digest(answers.select(["observation_id", "species_id", "votes", "rank", "is_answer"]).to_pylist()),
         ]
     )
+    spec = {**rule.spec, "prior_ids": [use.prior for use in uses]} if uses else rule.spec
+    stored = store(lake, scope, answers, decision_id, spec, rule.rule_id, model_version, snapshots, flow_run_id)
+    return replace(stored, effects=effects)
+
+
+def store(
+    lake: Lake,
+    scope: Scope,
+    answers: pa.Table,
+    decision_id: str,
+    spec: Mapping[str, Any],
+    rule_id: str,
+    model_version: str,
+    snapshots: tuple[Snapshot, ...],
+    flow_run_id: str,
+) -> Decision:
+    """Append the answers, then the decision: a decision that is there is whole.
+
+    Args:
+        lake: The place of the tables.
+        scope: The observations that were answered.
+        answers: observation_id, species_id, score, votes, rank, is_answer.
+        decision_id: The hash of all that they depend on.
+        spec: Of the rule.
+        rule_id: Of the rule.
+        model_version: Who predicted.
+        snapshots: What was read.
+        flow_run_id: The flow run that writes.
+    """
     rows = answers
     for name, value in {"decision_id": decision_id, "flow_run_id": flow_run_id}.items():
         rows = rows.append_column(name, pa.repeat(pa.scalar(value, pa.string()), rows.num_rows))
@@ -212,16 +254,57 @@ def decide(
         "decision_id": decision_id,
         "dataset": scope.dataset,
         "model_version": model_version,
-        "scheme_id": scheme_id,
+        "scheme_id": spec["tilings"],
         "split": scope.split,
-        "rule": tables.canonical_json(rule.spec),
+        "rule_id": rule_id,
+        "rule": tables.canonical_json(spec),
         "observation_count": scope.observations.num_rows,
+        "unanswered": tables.canonical_json(_unanswered(scope, answers)),
         "snapshots": tables.describe(snapshots),
         "decided_at": datetime.now(UTC),
         "flow_run_id": flow_run_id,
     }
     done = tables.append(lake, "decisions", pa.Table.from_pylist([row], schema=TABLES["decisions"].columns))
-    return Decision(decision_id, answers, snapshots, done.row_count > 0)
+    return Decision(decision_id, scope, rule_species(spec), model_version, answers, snapshots, done.row_count > 0)
+
+
+def find(lake: Lake, decision_id: str) -> Decision:
+    """Return a stored decision with its answers.
+
+    Args:
+        lake: The place of the tables.
+        decision_id: The first signs of its id will do.
+
+    Raises:
+        LakeError: If there is none, or several begin so.
+    """
+    stored, predicted = tables.latest(lake, "decisions", "observation_predictions")
+    with query.session(lake, [stored, predicted]) as ask:
+        found = ask.answer("decide/decisions_named", beginning=decision_id).to_pylist()
+        if len(found) != 1:
+            which = ", ".join(row["decision_id"] for row in found[:5])
+            raise LakeError(
+                f'there is no decision {decision_id!r}: `taxalake sql "select decision_id, dataset, split, '
+                f'model_version from decisions order by decided_at"` lists them'
+                if not found
+                else f"{len(found)} decisions begin with {decision_id!r}: {which}, ...; say more of the id"
+            )
+        row = found[0]
+        answers = ask.answer("decide/answers_of_decision", decision_id=row["decision_id"])
+    answered = sorted({*answers["observation_id"].to_pylist(), *json.loads(row["unanswered"])})
+    scope = Scope(row["dataset"], row["split"], pa.table({"observation_id": pa.array(answered, pa.string())}))
+    kind = rule_species(json.loads(row["rule"]))
+    return Decision(row["decision_id"], scope, kind, row["model_version"], answers, (stored, predicted), False)
+
+
+def rule_species(spec: Mapping[str, Any]) -> str:
+    """Return how many species an observation holds, one or many, as a rule says it."""
+    return str(spec["species"])
+
+
+def _unanswered(scope: Scope, answers: pa.Table) -> list[str]:
+    answered = set(answers.filter(answers["is_answer"])["observation_id"].to_pylist())
+    return [one for one in scope.observations["observation_id"].to_pylist() if one not in answered]
 
 
 def answer(
@@ -232,106 +315,151 @@ def answer(
     scheme_id: str,
     model_version: str,
     rule: DecisionRule,
+    parts: Sequence[Part] | None = None,
 ) -> pa.Table:
     """Apply a rule and store nothing: observation_id, species_id, score, votes, rank, is_answer.
 
     Args:
         lake: The place of the snapshots; None where frames stand for the tables.
-        snapshots: ``image_records`` and ``tile_predictions``.
-        frames: The same two as Arrow tables, where there are no snapshots.
+        snapshots: Of the tables that ``read_by`` names.
+        frames: The same as Arrow tables, where there are no snapshots.
         scope: The observations to answer.
-        scheme_id: The tiles that count.
+        scheme_id: The tiles that count, joined by a plus.
         model_version: The model whose predictions count.
         rule: The rule.
+        parts: Where the predictions of these tiles stand, if not under their own names.
     """
-    params: dict[str, object] = {
-        "dataset": scope.dataset,
-        "model_version": model_version,
-        "scheme_id": scheme_id,
-        **{key: value for key, value in rule.spec.items() if key != "species"},
-    }
-    question = "decide/species_of_observation" if rule.species == ONE else "decide/species_of_quadrat"
-    return query.answer(lake, question, snapshots, {**frames, "scope": scope.observations}, **params)
+    rule = rule.at(scheme_id)
+    uses = weighing.resolved(lake, rule, scope.dataset) if lake is not None else ()
+    return _answer(lake, snapshots, frames, scope, model_version, rule, parts, uses)[0]
 
 
-def evaluate(
-    lake: Lake,
+def _answer(
+    lake: Lake | None,
+    snapshots: tuple[Snapshot, ...],
+    frames: Mapping[str, pa.Table],
     scope: Scope,
-    decision: Decision,
-    rule: DecisionRule,
     model_version: str,
-    species_count: int,
-    flow_run_id: str,
-    trained_on: tuple[str, str] | None = None,
-) -> Evaluation:
-    """Score a decision against the labels that hold now and store the scores, once.
+    rule: DecisionRule,
+    parts: Sequence[Part] | None,
+    uses: Sequence[PriorUse],
+) -> tuple[pa.Table, tuple[Effect, ...]]:
+    seen = {**frames, "scope": scope.observations, "parts": as_frame(parts or parts_of(rule.tilings))}
+    with query.session(lake, snapshots, seen) as ask:
+        pool(ask, scope.dataset, model_version, rule)
+        effects = [weighing.weigh(ask, scope.dataset, use, rule.pools_scores) for use in uses]
+        if rule.grouping:
+            ask.show("base_quadrats", ask.answer("decide/base_quadrats", dataset=scope.dataset))
+        if rule.cost or rule.venomous_share:
+            ask.show("venomous_species", venomous_species(ask))
+        answers = choose(ask, rule, scope.observations.num_rows)
+    return answers, tuple(effect for effect in effects if effect is not None)
+
+
+def read_by(rule: DecisionRule) -> tuple[str, ...]:
+    """Return the tables that a rule needs."""
+    names = ["image_records", "tile_predictions"]
+    if rule.cost or rule.venomous_share:
+        names.append("species")
+    return (*names, *(("prior_specs", "prior_places", "priors") if rule.priors else ()))
+
+
+def parts_of(tilings: str) -> list[Part]:
+    """Return whole tilings, joined by a plus, as what counts."""
+    return [Part(scheme_id, scheme_id) for scheme_id in tilings.split("+")]
+
+
+def as_frame(parts: Sequence[Part]) -> pa.Table:
+    """Return parts as a frame of questions: part (their number), scheme_id, first_tile, last_tile."""
+    return pa.table(
+        {
+            "part": pa.array(range(len(parts)), pa.int32()),
+            "scheme_id": pa.array([part.scheme_id for part in parts], pa.string()),
+            "first_tile": pa.array([part.first_tile for part in parts], pa.int32()),
+            "last_tile": pa.array([part.last_tile for part in parts], pa.int32()),
+        }
+    )
+
+
+def pool(ask: query.Session, dataset: str, model_version: str, rule: DecisionRule) -> None:
+    """Let ``scores`` be what the tiles of each observation say of each species."""
+    params: dict[str, object] = {
+        "dataset": dataset,
+        "model_version": model_version,
+        "counted_ranks": rule.counted_ranks,
+        "voting_ranks": rule.voting_ranks,
+        "min_probability": rule.min_probability,
+    }
+    if rule.pools_by == "confidence":
+        ask.keep("scores", "decide/confidence_scores", **params)
+    else:
+        ask.keep("scores", "decide/pooled_scores", **params, pooling=rule.pools_by)
+
+
+def choose(ask: query.Session, rule: DecisionRule, observation_count: int) -> pa.Table:
+    """Turn scores into answers: observation_id, species_id, score, votes, rank, is_answer.
 
     Args:
-        lake: The place of the tables.
-        scope: The observations that are scored; one without an answer is a miss.
-        decision: What is scored.
-        rule: One species or many: each has its metrics.
-        model_version: The model that answered.
-        species_count: How many species it knows, for the chance level.
-        flow_run_id: The flow run that writes.
-        trained_on: Data set and split that the model has learnt from: what is known there is enough for answers that
-            never look at a photograph, which are scored beside it; None where nobody knows.
+        ask: Sees ``scores``; ``base_quadrats`` where the rule groups, ``venomous_species`` where it asks for them.
+        rule: The rule.
+        observation_count: How many observations are answered, for a mean number of species.
     """
-    given, changes, splits = tables.latest(lake, "labels", "taxon_changes", "splits")
-    truth = query.answer(
-        None,
-        "evaluate/single_truth" if rule.species == ONE else "evaluate/truth",
-        frames={"current_labels": labels.current(lake, scope.dataset, (given, changes)), "scope": scope.observations},
-    )
-    scored = len(set(truth["observation_id"].to_pylist()))
-    if not scored:
-        raise LakeError(f"every scored observation of {scope.dataset!r} holds several species: say --species many")
-    # A model that learnt before a species was renamed or merged is not wrong for saying its old name.
-    accepted = {"answers": decision.answers, "accepted_species": labels.accepted_species(lake, changes)}
-    answers = query.answer(None, "evaluate/accepted_answers", frames=accepted)
-    frames = {"truth": truth, "answers": answers}
-    question = "evaluate/single_label_metrics" if rule.species == ONE else "evaluate/multi_label_metrics"
-    metrics = _by_metric(query.answer(None, question, frames=frames))
-    beside: dict[str, dict[str, float]] = {}
     if rule.species == ONE:
-        metrics |= _tracks(lake, frames, metrics["macro_f1"])
-        if trained_on is not None:
-            beside = baselines.of_observations(lake, scope.dataset, scope.observations, truth, *trained_on)
-    chance = _by_metric(query.answer(None, "evaluate/chance_level", frames=frames, species_count=species_count))
-    scored_rows = answers.select(["observation_id", "species_id", "rank", "is_answer"]).to_pylist()
-    evaluation_id = tables.digest(
-        [decision.decision_id, tables.digest(truth.to_pylist()), tables.digest(scored_rows), repr((metrics, beside))]
+        return _one_each(ask, rule)
+    if rule.grouping:
+        ask.keep("scores", "decide/grouped_scores", grouping=rule.grouping, min_votes=rule.votes_needed)
+    threshold = rule.threshold
+    if rule.mean_species is not None:
+        threshold = ask.answer(
+            "decide/target_threshold",
+            mean_species=rule.mean_species,
+            observation_count=observation_count,
+            min_votes=rule.votes_needed,
+        )["threshold"][0].as_py()
+    return ask.answer(
+        "decide/chosen_species",
+        pools_scores=rule.pools_scores,
+        min_votes=rule.votes_needed,
+        threshold=threshold,
+        least_species=rule.least_species,
+        most_species=rule.most,
     )
-    snapshots = (*decision.snapshots, given, changes, splits)
-    slices = {"all": metrics, **{f"{WITHOUT_LOOKING}{who}": scores for who, scores in beside.items()}}
+
+
+def venomous_species(ask: query.Session) -> pa.Table:
+    """Return the species known to be venomous: species_id.
+
+    Raises:
+        LakeError: If there is none.
+    """
+    venomous = ask.answer("decide/venomous_species")
+    if not venomous.num_rows:
+        raise LakeError(
+            "the rule weighs mistakes by venomous species, and no species is known to be venomous: "
+            "`taxalake ingest snakeclef --venomous` says which are"
+        )
+    return venomous
+
+
+def _one_each(ask: query.Session, rule: DecisionRule) -> pa.Table:
+    if rule.cost:
+        ask.show("costs", _costs(rule.cost))
+        answers = ask.answer("decide/least_costly_species", candidates=rule.candidates)
+    else:
+        answers = ask.answer("decide/ranked_species", pools_scores=rule.pools_scores, candidates=rule.candidates)
+    if rule.venomous_share:
+        ask.show("answers", answers)
+        answers = ask.answer("decide/warned_answers", venomous_share=rule.venomous_share)
+    return answers
+
+
+def _costs(name: str) -> pa.Table:
     rows = [
-        {
-            "evaluation_id": evaluation_id,
-            "metric": metric,
-            "slice": part,
-            "value": value,
-            "decision_id": decision.decision_id,
-            "dataset": scope.dataset,
-            "split": scope.split,
-            "model_version": model_version,
-            "observation_count": scored,
-            "snapshots": tables.describe(snapshots),
-            "evaluated_at": datetime.now(UTC),
-            "flow_run_id": flow_run_id,
-        }
-        for part, scores in slices.items()
-        for metric, value in scores.items()
+        {"is_truth_venomous": truth == "venomous", "is_answer_venomous": answered == "venomous", "cost": cost}
+        for truth, costs in COSTS[name].items()
+        for answered, cost in costs.items()
     ]
-    done = tables.append(lake, "evaluations", pa.Table.from_pylist(rows, schema=TABLES["evaluations"].columns))
-    return Evaluation(
-        evaluation_id,
-        metrics,
-        {metric: value for metric, value in chance.items() if metric in metrics},
-        beside,
-        scored,
-        snapshots,
-        done.row_count > 0,
-    )
+    return pa.Table.from_pylist(rows)
 
 
 def illustrate(
@@ -340,7 +468,7 @@ def illustrate(
     decision_id: str,
     observation_id: str,
     embedding_key: str,
-    scheme_id: str,
+    parts: Sequence[Part],
     model_version: str,
 ) -> Illustration:
     """Return the first photograph of an observation with its tiles, and the names of what was found and what is there.
@@ -351,7 +479,7 @@ def illustrate(
         decision_id: What was found.
         observation_id: The observation.
         embedding_key: Under which its tiles were embedded.
-        scheme_id: How it was cut.
+        parts: How it was cut; the tiles of the one with the smallest tiles are returned.
         model_version: Who predicted.
     """
     names = ("image_records", "images", "embeddings", "tile_predictions", "species", "observation_predictions")
@@ -366,11 +494,13 @@ def illustrate(
         lake,
         "decide/tiles_of_observation",
         [vectors, predictions],
+        {"parts": as_frame(parts)},
         embedding_key=embedding_key,
         image_id=image_id,
-        scheme_id=scheme_id,
         model_version=model_version,
     ).to_pylist()
+    smallest = min(tiles, key=lambda tile: (tile["x1"] - tile["x0"]) * (tile["y1"] - tile["y0"]), default={"part": 0})
+    tiles = [tile for tile in tiles if tile["part"] == smallest["part"]]
     return Illustration(
         image_name=photographs["image_name"][0].as_py(),
         content=images_of(lake, images, [image_id])[image_id],
@@ -393,17 +523,3 @@ def illustrate(
             if row["observation_id"] == observation_id
         ],
     )
-
-
-def _tracks(lake: Lake, frames: Mapping[str, pa.Table], macro_f1: float) -> dict[str, float]:
-    """Return SnakeCLEF's two tracks, where a venomous species is known."""
-    (species,) = tables.latest(lake, "species")
-    known = query.answer(lake, "labels/current_species", [species])
-    if not pc.any(known["is_venomous"]).as_py():
-        return {}
-    seen = {**frames, "current_species": known}
-    return _by_metric(query.answer(None, "evaluate/venomous_tracks", frames=seen, macro_f1=macro_f1))
-
-
-def _by_metric(rows: pa.Table) -> dict[str, float]:
-    return {row["metric"]: float(row["value"]) for row in rows.to_pylist()}

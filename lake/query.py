@@ -27,6 +27,7 @@ CHECKS = Path(__file__).parent / "checks"
 # A reader that knows only the first protocol would show deleted rows and miss renamed columns.
 _PLAIN_READER = 1
 _ROWS_IN_BATCH = 100_000
+_COMING = "coming_answer"
 
 R = TypeVar("R")
 # What a question sees beside snapshots: rows in memory, or the parquet files that hold them.
@@ -64,6 +65,20 @@ class Session:
     def show(self, name: str, frame: pa.Table | pads.Dataset) -> None:
         """Let the questions that follow see rows under a name, in the place of others of that name."""
         self._connection.register(name, frame)
+
+    def keep(self, name: str, question: str, **params: object) -> None:
+        """Answer a question and let those that follow see the answer under a name, without handing it out.
+
+        What had the name before is gone, also where the question has read it.
+        """
+        text = _text(SQL / f"{question}.sql", question)
+        self._run(question, text, params, lambda relation: relation.create(_COMING))
+        known = self._connection.execute(
+            "select table_type from information_schema.tables where table_name = ?", [name]
+        ).fetchall()
+        for (kind,) in known:
+            self._connection.execute(f"drop {'view' if kind == 'VIEW' else 'table'} {name}")
+        self._connection.execute(f"alter table {_COMING} rename to {name}")
 
     def expect(self, name: str, files: tuple[Path, ...]) -> None:
         """Let the questions see parquet files under a name, from when they are there."""

@@ -359,12 +359,13 @@ _ALL = (
             rule_id=TEXT,  # hash of the rule
             rule=TEXT,  # the decision rule, as canonical JSON
             observation_count=COUNT,
+            unanswered=TEXT,  # the observations among them that have no answer, as a JSON list
             snapshots=TEXT,  # the tables read, as a JSON object of name to version
             decided_at=UTC,
             flow_run_id=TEXT,
         ),
-        written_by="predict, evaluate",
-        read_by="people",
+        written_by="predict, evaluate, ensemble",
+        read_by="score, compare, ensemble, submit, people",
     ),
     Table(
         name="observation_predictions",
@@ -374,14 +375,14 @@ _ALL = (
             decision_id=TEXT,
             observation_id=TEXT,
             species_id=TEXT,
-            score=REAL,  # a probability, 0 to 1
+            score=REAL,  # as the rule pools it: a probability, a sum or a z-score
             votes=COUNT,  # tiles whose best species it is
             rank=SMALL,  # 1 is the best of the observation
             is_answer=YES_NO,  # false for the runners-up of a one-species answer
             flow_run_id=TEXT,
         ),
-        written_by="predict, evaluate",
-        read_by="people, demo",
+        written_by="predict, evaluate, ensemble",
+        read_by="score, compare, ensemble, submit, people, demo",
     ),
     Table(
         name="evaluations",
@@ -404,8 +405,8 @@ _ALL = (
             evaluated_at=UTC,
             flow_run_id=TEXT,
         ),
-        written_by="evaluate",
-        read_by="compare, people",
+        written_by="evaluate, score",
+        read_by="submission scores, people",
     ),
     Table(
         name="prior_specs",
@@ -431,7 +432,7 @@ _ALL = (
             prior_id=TEXT,
             place=TEXT,  # a country, a month, a cluster, or all
             species_id=TEXT,
-            weight=REAL,  # of the species there, 0 to 1; those of a place sum to 1, those of a mask are 0 or 1
+            weight=REAL,  # of the species there, 0 to 1, the same under its former ids; those of a mask are 0 or 1
             recorded_at=UTC,
             flow_run_id=TEXT,
         ),

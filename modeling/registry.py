@@ -39,6 +39,9 @@ _MANY = 1000  # species of a tile that are asked for where tiles are added up
 _SERVED_MODEL = Path(__file__).parent / "served_model.py"
 
 
+_REPORTS = "reports"  # where a run has them
+
+
 @dataclass(frozen=True)
 class Version:
     """One version of a registered model."""
@@ -265,6 +268,12 @@ class Registry:
         for key, value in metrics.items():
             if there.get(key) != value:
                 self._client.log_metric(version.run_id, key, value)
+
+    def log_report(self, version: Version, path: Path) -> None:
+        """Keep a report with the run that a version came from, where it is not there already."""
+        there = [one.path for one in self._client.list_artifacts(version.run_id, _REPORTS)]
+        if f"{_REPORTS}/{path.name}" not in there:
+            self._client.log_artifact(version.run_id, str(path), _REPORTS)
 
     def head(self, version: Version) -> "TrainedHead":
         """Read the head of a version; the backbone is not touched."""

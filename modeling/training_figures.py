@@ -53,7 +53,7 @@ _FEW = 50  # rows or columns up to which all components are found
 _FEWEST_FOR_UMAP = 4  # its start takes three eigenvectors of the graph of neighbours
 _PALE_BAD, _PALE_ACCENT = "#e9c7c4", "#9fcab8"
 # No grey, which is everything else; neighbours differ in shape too, for eyes that take two colours for one.
-_COLOURS = (
+COLOURS = (
     *("#1f6fb2", "#e08a1e", "#2a9d6f", "#c8443a", "#7a4fa3"),
     *("#50b4d8", "#a8327d", "#8a6d1d", "#1d3f72", "#8fb32c"),
 )
@@ -92,13 +92,13 @@ def draw_reliability(
     figure, panels = panelled(
         [["head", "head"], ["before", "after"], ["counts before", "counts after"]], (10.4, 7.2), heights=[0.5, 4.5, 1.3]
     )
-    _write_head(panels["head"], title, "how often the answer was right, against how sure the head was of it")
+    write_head(panels["head"], title, "how often the answer was right, against how sure the head was of it")
     panels["counts before"].sharey(panels["counts after"])
     for diagram, counts, found, when, error in (
         (panels["before"], panels["counts before"], before, "before", ece_before),
         (panels["after"], panels["counts after"], after, "after", ece_after),
     ):
-        _draw_bins(diagram, found)
+        draw_bins(diagram, found)
         words = "no answer to judge" if math.isnan(error) else f"ECE {error:.3f}"
         diagram.set_title(f"{when}: {words}", loc="left", fontsize=12, color=INK)
         total = int(found.count.sum())
@@ -109,7 +109,7 @@ def draw_reliability(
         counts.set_xlabel(f"how sure the head was, of {total:,} answers", fontsize=10, color=INK)
     for name, label in (("before", "share of right answers"), ("counts before", "share of answers")):
         panels[name].set_ylabel(label, fontsize=10, color=INK)
-    handles, labels = zip(*_legend_of_bins(), strict=True)
+    handles, labels = zip(*legend_of_bins(), strict=True)
     figure.legend(
         handles, labels, loc="outside lower center", ncols=len(labels), fontsize=9, frameon=False, labelcolor=INK
     )
@@ -168,7 +168,7 @@ def draw_embedding_map(
     figure, panels = panelled(layout, size, heights=[0.5, 5], widths=[5.2] * len(maps) + [3.4])
     kept = map_sample(len(names))
     counted = f"{len(kept):,} of {len(names):,} drawn" if len(kept) < len(names) else f"{len(names):,} drawn"
-    _write_head(panels["head"], title, f"photographs that lie close are alike to the model; {counted}")
+    write_head(panels["head"], title, f"photographs that lie close are alike to the model; {counted}")
     ranked = sorted(Counter(names).items(), key=lambda one: (-one[1], one[0]))
     rank_of = {name: rank for rank, (name, _) in enumerate(ranked)}
     ranks = np.array([rank_of[names[place]] for place in kept], np.int64)
@@ -245,20 +245,22 @@ def draw_per_species(
     worst = sorted(range(len(judged)), key=lambda place: (scores[place], -counts[place], judged[place]))[:_WORST]
     words = f"macro F1 {scores.mean():.3f}  ·  {len(judged):,} species" if judged else "no species was judged"
     without = f", {len(names) - len(judged):,} without an F1" if len(judged) < len(names) else ""
-    _write_head(panels["head"], "what the long tail costs", words + without)
+    write_head(panels["head"], "what the long tail costs", words + without)
     _draw_scores(panels["seen"], scores, counts, worst)
     _write_scores(panels["words"], judged, scores, counts, worst)
     return save(figure, path)
 
 
-def _write_head(axes: "Axes", title: str, line: str) -> None:
+def write_head(axes: "Axes", title: str, line: str) -> None:
+    """Write the title of a figure and a line below it."""
     say = writer(axes)
     width = axes.figure.bbox.width - 100
-    say(0, 1, _fitted(title, width, 15, "bold"), fontsize=15, weight="bold", va="top")
+    say(0, 1, fitted_words(title, width, 15, "bold"), fontsize=15, weight="bold", va="top")
     say(0, 0, line, fontsize=10, color=FAINT, va="bottom")
 
 
-def _draw_bins(axes: "Axes", found: Reliability) -> None:
+def draw_bins(axes: "Axes", found: Reliability) -> None:
+    """Draw how often answers of each probability were right, beside how often they should be."""
     filled = found.count > 0
     lower, width = found.lower[filled], (found.upper - found.lower)[filled]
     accuracy, confidence = found.accuracy[filled], found.mean_confidence[filled]
@@ -270,7 +272,8 @@ def _draw_bins(axes: "Axes", found: Reliability) -> None:
     axes.set(xlim=(0, 1), ylim=(0, 1))
 
 
-def _legend_of_bins() -> list[tuple[Any, str]]:
+def legend_of_bins() -> list[tuple[Any, str]]:
+    """Return what ``draw_bins`` draws with, and what that is."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -302,7 +305,7 @@ def _draw_pair(canvas: "Axes", pair: Confusion, left: float, top: float) -> None
         show(canvas, content, start, top + 24)
         lines = textwrap.wrap(name, _NAME_SIGNS, max_lines=2, placeholder=" …")
         for number, line in enumerate(lines):
-            fitted = _fitted(line, PICTURE_PX[0], 8, "bold")
+            fitted = fitted_words(line, PICTURE_PX[0], 8, "bold")
             say(start, top + PICTURE_PX[1] + 38 + 14 * number, fitted, fontsize=8, weight="bold")
 
 
@@ -319,14 +322,14 @@ def _draw_points(axes: "Axes", points: NDArray[np.floating[Any]], ranks: NDArray
     # The most frequent first: of what lies on top of each other the rarer is seen.
     for rank in range(MOST_COLOURS):
         x, y = points[ranks == rank].T
-        axes.scatter(x, y, s=size, marker=_SHAPES[rank], color=_COLOURS[rank], alpha=0.8, linewidths=0)
+        axes.scatter(x, y, s=size, marker=_SHAPES[rank], color=COLOURS[rank], alpha=0.8, linewidths=0)
 
 
 def _write_legend(axes: "Axes", ranked: Sequence[tuple[str, int]]) -> None:
     """Write colours, names and counts by hand: matplotlib's legend leaves out names that begin with ``_``."""
     axes.set(xlim=(0, 1), ylim=(0, 1))
     say = writer(axes)
-    rows = [(_COLOURS[rank], _SHAPES[rank], name, count) for rank, (name, count) in enumerate(ranked[:MOST_COLOURS])]
+    rows = [(COLOURS[rank], _SHAPES[rank], name, count) for rank, (name, count) in enumerate(ranked[:MOST_COLOURS])]
     others = ranked[MOST_COLOURS:]
     if others:
         words = f"{len(others):,} other species" if len(others) > 1 else others[0][0]
@@ -336,7 +339,7 @@ def _write_legend(axes: "Axes", ranked: Sequence[tuple[str, int]]) -> None:
     for number, (colour, shape, name, count) in enumerate(rows, start=1):
         y = 0.97 - 0.06 * number
         axes.plot([0.03], [y], marker=shape, markersize=7, color=colour, linestyle="none", markeredgewidth=0)
-        say(0.09, y, _fitted(name, 250, 9.5), va="center", fontsize=9.5)
+        say(0.09, y, fitted_words(name, 250, 9.5), va="center", fontsize=9.5)
         say(1, y, f"{count:,}", va="center", ha="right", fontsize=9.5)
 
 
@@ -401,7 +404,7 @@ def _write_scores(
     top -= line
     row("the lowest, ringed", "in training", "F1", weight="bold")
     for place in worst:
-        row(_fitted(names[place], 290, 10), f"{counts[place]:,}", f"{scores[place]:.3f}")
+        row(fitted_words(names[place], 290, 10), f"{counts[place]:,}", f"{scores[place]:.3f}")
 
 
 def _groups(counts: NDArray[np.int64]) -> Iterator[tuple[int, int | None, NDArray[np.bool_]]]:
@@ -414,7 +417,7 @@ def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def _fitted(text: str, width_px: float, size: float, weight: str = "normal") -> str:
+def fitted_words(text: str, width_px: float, size: float, weight: str = "normal") -> str:
     """Return what of a name fits into a width: all of it, or its beginning and its end."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path

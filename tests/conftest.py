@@ -13,6 +13,8 @@ os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="taxalake-test-prefect-")
 os.environ["HF_HUB_OFFLINE"] = "1"
 for name in [name for name in os.environ if name.startswith("TAXALAKE_") and name != "TAXALAKE_SHARED"]:
     del os.environ[name]
+# A page of pictures takes seconds: who looks at one asks for it.
+os.environ["TAXALAKE_REPORTS"] = "false"
 for name in ("PREFECT_API_URL", "PREFECT_PROFILE"):
     os.environ.pop(name, None)
 

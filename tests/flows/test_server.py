@@ -29,7 +29,10 @@ SCHEDULED = {"ingest-folder", "ingest-table", "embed", "predict", "evaluate", "r
 ON_DEMAND = {
     *("ingest-plantclef", "ingest-plantclef-quadrats", "ingest-snakeclef", "ingest-inaturalist", "ingest-darwincore"),
     *("ingest-retry", "ingest-taxon-changes", "ingest-boxes", "audit-leakage", "train", "import-timm"),
-    *("ablate", "replay"),
+    *("ablate", "replay", "prior", "sweep", "score", "ensemble", "submit", "submission-score"),
+}
+WITHOUT_DATASET = {
+    *("ingest-taxon-changes", "import-timm", "ablate", "replay", "score", "ensemble", "submit", "submission-score"),
 }
 
 
@@ -146,7 +149,7 @@ def test_every_stage_is_deployed_with_typed_parameters(station):
         assert deployment["description"]
         properties = deployment["parameter_openapi_schema"]["properties"]
         assert set(deployment["parameters"]) <= set(properties)
-        if flows[deployment["flow_id"]] not in {"ingest-taxon-changes", "import-timm", "ablate", "replay"}:
+        if flows[deployment["flow_id"]] not in WITHOUT_DATASET:
             assert properties["dataset"]["type"] == "string"
 
 

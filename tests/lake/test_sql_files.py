@@ -15,6 +15,13 @@ FRAMES = {
     *("groups", "hash_clusters", "image_clusters", "near_hashes", "waiting"),
     *("answers", "scope", "tags", "truth"),
     *("train_observations", "asked_observations", "most_frequent_species", "train_counts"),
+    *("scores", "scores_before", "scores_after", "train_places", "observation_places", "known_species"),
+    *("species_f1", "observation_f1", "facts"),
+    *("submission_rows", "submission_answers", "expected_observations", "current_scores", "score_pairs"),
+    *("first_answers", "second_answers", "observation_changes"),
+    *("parts", "base_quadrats", "venomous_species", "costs", "members"),
+    *("observation_numbers", "species_numbers", "part_scores", "part_tiles", "chosen_parts"),
+    *("known_taxa", "weights"),
 }
 
 each_question = pytest.mark.parametrize("file", QUESTIONS, ids=lambda file: file.stem)
