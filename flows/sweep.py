@@ -115,8 +115,8 @@ def sweep(
 ) -> SweepReport:
     """Try every combination of some decision rules on stored predictions and write the best one as a rule file.
 
-    Rules are chosen on the validation side of the data set, or, where nobody has divided it, on a half of it; what the
-    best one is worth is measured on the other half.
+    Rules are chosen on the validation side of the data set and the best one is scored on the test side; without a test
+    side on halves of the validation side, and without either on halves of all that is labelled.
 
     Args:
         rules: A TOML file, or its content: a table ``matrix`` with lists for any part of a decision rule, or with
