@@ -4,19 +4,27 @@
 -- params: $dataset, $model_version, $pooling, $counted_ranks, $voting_ranks, $min_probability
 with
 
+-- many rows are grouped by a number faster than by a name, and in less memory
+observations as (
+    select
+        observation_id,
+        cast(row_number() over (order by observation_id) as integer) as number
+    from scope
+),
+
 photographs as (
     select distinct
-        image_records.observation_id,
+        observations.number,
         image_records.image_id
     from image_records
-    inner join scope on image_records.observation_id = scope.observation_id
+    inner join observations on image_records.observation_id = observations.observation_id
     where image_records.dataset = $dataset
 ),
 
 -- a part is a tiling, or the tiles of one level of it
 guesses as (
     select
-        photographs.observation_id,
+        photographs.number,
         tile_predictions.species_id,
         tile_predictions.rank,
         tile_predictions.probability
@@ -33,16 +41,16 @@ guesses as (
 
 tile_counts as (
     select
-        observation_id,
+        number,
         count(*) as tile_count
     from guesses
     where rank = 1
-    group by observation_id
+    group by number
 ),
 
 pooled as (
     select
-        observation_id,
+        number,
         species_id,
         max(probability) as highest,
         sum(cast(probability as double)) as total,
@@ -53,11 +61,11 @@ pooled as (
             where rank <= $voting_ranks and probability >= cast($min_probability as float)
         ) as votes
     from guesses
-    group by observation_id, species_id
+    group by number, species_id
 )
 
 select
-    pooled.observation_id,
+    observations.observation_id,
     pooled.species_id,
     cast(
         -- rounded, as the order of a parallel sum must not decide a tie
@@ -72,4 +80,5 @@ select
     ) as score,
     pooled.votes
 from pooled
-inner join tile_counts on pooled.observation_id = tile_counts.observation_id
+inner join tile_counts on pooled.number = tile_counts.number
+inner join observations on pooled.number = observations.number
