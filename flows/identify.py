@@ -17,6 +17,8 @@ from lake.rules import MANY, ONE, DecisionRule
 if TYPE_CHECKING:
     import pandas as pd
 
+_SHOWN = 5  # the answer and its runners-up, as the registered model gives them
+
 
 class NamedSpecies(BaseModel):
     """One species of an answer."""
@@ -89,7 +91,8 @@ def identify(
     is_asked = "tiling" in place.model_fields_set
     place = at_tilings_of(version, place)
     if rule_file is None:
-        rule = usual_rule(place, species or (MANY if is_asked and place.tiling != "whole" else ONE))
+        kind = species or (MANY if is_asked and place.tiling != "whole" else ONE)
+        rule = usual_rule(place, kind) if kind == MANY else DecisionRule(kind, candidates=_SHOWN)
     else:
         rule = rule_in(rule_file)
         if rule.priors or rule.grouping or rule.cost or rule.venomous_share:
