@@ -61,8 +61,8 @@ def test_the_best_rule_is_a_file_that_scores_on_unseen_quadrats_what_the_sweep_s
     told = taxalake("sweep", asked, "--dataset", "divided", "--model", "m", "--json", at=swept).json
     assert (told["chosen_on"], told["observations"]) == ("val", 6)
     assert (told["held_out_on"], told["held_out_observations"]) == ("test", 6)
-    assert told["best_rule"] == str(swept / "rules" / "levels-best.toml")
-    best = DecisionRule.load(swept / "rules" / "levels-best.toml")
+    assert told["best_rule"] == str(swept / "rules" / "divided-levels-best.toml")
+    best = DecisionRule.load(swept / "rules" / "divided-levels-best.toml")
     assert best.rule_id == told["rules"][0]["rule_id"] == told["held_out"]["rule_id"]
     scored = taxalake(
         *("evaluate", "--dataset", "divided", "--model", "m", "--rule", told["best_rule"], "--json"), at=swept
@@ -73,14 +73,14 @@ def test_the_best_rule_is_a_file_that_scores_on_unseen_quadrats_what_the_sweep_s
     assert said["macro_f1_per_observation"] < 1, "quadrats on which every rule is right say nothing"
 
 
-def test_the_score_that_a_rule_was_chosen_by_is_that_of_evaluate_on_the_same_quadrats(swept):
+def test_without_a_test_side_the_validation_side_is_halved_and_evaluate_scores_both_halves(swept):
     found = sweep.fn(FEW, "judged", "m", swept)
-    assert (found.chosen_on, found.observations, found.held_out) == ("val", 12, None)
-    assert "too good to be true" in "\n".join(found.lines())
-    scored = evaluate.fn("judged", "m", home=swept, rule=swept / "rules" / "rules-best.toml")
+    assert (found.chosen_on, found.observations) == ("half", 6)
+    assert (found.held_out_on, found.held_out_observations) == ("other half", 6)
+    scored = evaluate.fn("judged", "m", home=swept, rule=swept / "rules" / "judged-rules-best.toml")
     assert (scored.split, scored.observations) == ("val", 12)
-    said = found.rules[0].scores
-    assert {metric: scored.metrics[metric] for metric in said} == pytest.approx(said, abs=1e-12)
+    both = (found.rules[0].scores["macro_f1_per_observation"], found.held_out.scores["macro_f1_per_observation"])
+    assert scored.metrics["macro_f1_per_observation"] == pytest.approx(sum(both) / 2, abs=1e-12)
 
 
 def test_quadrats_that_nobody_has_divided_are_halved_and_the_other_half_is_named(swept, taxalake, tmp_path):
@@ -89,7 +89,7 @@ def test_quadrats_that_nobody_has_divided_are_halved_and_the_other_half_is_named
     assert told.code == 0, told.err
     assert "42 rules on 6 observations (half)" in told.out
     assert "the best one on 6 observations that it was not chosen on (other half)" in told.out
-    assert f"--rule {swept / 'rules' / 'halves-best.toml'}" in told.out
+    assert f"--rule {swept / 'rules' / 'quadrats-halves-best.toml'}" in told.out
 
 
 def test_every_rule_stands_in_the_table_once_with_all_its_metrics(swept):
@@ -100,7 +100,7 @@ def test_every_rule_stands_in_the_table_once_with_all_its_metrics(swept):
     assert len(rows) == len(keys) == 7 * len(metrics), "seven subsets of three levels"
     assert {row["metric"] for row in rows} == metrics >= {"macro_f1_per_observation", "micro_f1", "mean_species"}
     assert {(row["split"], row["observation_count"]) for row in rows} == {("half", 6)}
-    unseen = [row for row in content(swept, "sweeps") if row["sweep_id"] == f"{found.sweep_id}-held-out"]
+    unseen = [row for row in content(swept, "sweeps") if row["sweep_id"].startswith(f"{found.sweep_id}-")]
     assert {(row["split"], row["rule_id"]) for row in unseen} == {("other half", found.rules[0].rule_id)}
     tilings = {one.rule["tilings"] for one in found.rules}
     assert {"pyramid-24-3", "pyramid-24-3+pyramid-24-1", "pyramid-24-3+pyramid-24-2+pyramid-24-1"} < tilings

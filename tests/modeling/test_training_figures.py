@@ -198,7 +198,7 @@ def test_the_ten_most_frequent_species_have_colours_of_their_own_and_all_others_
     dots = dots_of(figure.axes[1])
     grey = dots.pop(drawing.PALE)
     assert sorted(grey) == sorted(points[[name >= "species 10" for name in names]].tolist())
-    for rank, colour in enumerate(training_figures._COLOURS):
+    for rank, colour in enumerate(training_figures.COLOURS):
         assert dots[colour] == points[[name == f"species {rank:02}" for name in names]].tolist()
 
 
@@ -214,7 +214,7 @@ def test_of_a_large_set_a_map_shows_the_same_observations_before_and_after_and_s
     points = RANDOM.normal(size=(count, 2))
     figure = figure_of(draw_embedding_map, points, ["Poa annua"] * count, title="map", before=points)
     before, after = dots_of(figure.axes[1]), dots_of(figure.axes[2])
-    assert before == after == {training_figures._COLOURS[0]: points[map_sample(count)].tolist()}
+    assert before == after == {training_figures.COLOURS[0]: points[map_sample(count)].tolist()}
     assert [axes.get_title(loc="left") for axes in figure.axes[1:3]] == [
         "before: embeddings",
         "after: logits of the head",
