@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from prefect import flow
 from prefect.artifacts import create_image_artifact, create_table_artifact
 from pydantic import BaseModel
@@ -23,6 +25,7 @@ from lake.decisions import Scope
 from lake.errors import LakeError
 from lake.rules import MANY, DecisionRule
 from lake.sweeps import Tried
+from lake.tables import Snapshot
 
 if TYPE_CHECKING:
     from modeling.registry import Version
@@ -129,7 +132,6 @@ def sweep(
         split_id: Whose validation side; by default that of the model's training, else the place's.
         backbone: Where the model's backbone is now, if not where it was in training.
     """
-    from modeling import sweep_figures
     from modeling.registry import Registry
 
     place = settings.load(home=home)
@@ -141,7 +143,8 @@ def sweep(
     tried_rules, excluded = _rules(asked, at_tilings_of(version, place).tiling)
     first = tried_rules[0]
     by = metric or ("macro_f1_per_observation" if first.species == MANY else "macro_f1")
-    for rule in tried_rules:
+    # A prior that is not there is an error before anything is embedded.
+    for rule in {rule.priors: rule for rule in tried_rules}.values():
         weighing.resolved(lake, rule, dataset)
     sides = _sides(place, version, dataset, split_id)
     stored = decisions.predicted_schemes(lake, dataset, version.recorded_as)
@@ -153,7 +156,7 @@ def sweep(
     facts, truth, species = _known(place, dataset, first.species, both)
     species_count = int(version.tags["species"])
 
-    def tried_on(scope: Scope, some: Sequence[DecisionRule], title: str) -> tuple[list[Tried], Any]:
+    def tried_on(scope: Scope, some: Sequence[DecisionRule], title: str) -> tuple[list[Tried], tuple[Snapshot, ...]]:
         with progress(title, len(some), "rules") as advance:
             return sweeps.run(
                 lake,
@@ -195,21 +198,8 @@ def sweep(
         ledger.record_stage(lake, run_id, "sweep", dataset, written, 0, clock.seconds)
     file = _write(place, f"{dataset}-{name}-best", best.rule)
     words = _choices([one.rule for one in tried])
-    figure = sweep_figures.draw_sweep(
-        [
-            sweep_figures.SweptRule(
-                words=words[one.rule],
-                values={metric: estimate.value for metric, estimate in one.scores.items()},
-                low=one.scores[by].low,
-                high=one.scores[by].high,
-            )
-            for one in tried
-        ],
-        by,
-        tried.index(best),
-        f"{version.model_version} on {dataset}",
-        place.figures / f"{dataset}-{name}-sweep.png",
-    )
+    title = f"{version.model_version} on {dataset}"
+    figure = _drawn(tried, best, by, words, title, place.figures / f"{dataset}-{name}-sweep.png")
     ranked = sorted(tried, key=lambda one: sweeps.rank(one, by))
     report = SweepReport(
         dataset=dataset,
@@ -237,6 +227,23 @@ def sweep(
             description=f"The best rules on {dataset}, by {by}.",
         )
     return told(report)
+
+
+def _drawn(
+    tried: Sequence[Tried], best: Tried, metric: str, words: Mapping[DecisionRule, str], title: str, path: Path
+) -> Path:
+    from modeling import sweep_figures
+
+    rules = [
+        sweep_figures.SweptRule(
+            words=words[one.rule],
+            values=dict(_values(one)),
+            low=one.scores[metric].low,
+            high=one.scores[metric].high,
+        )
+        for one in tried
+    ]
+    return sweep_figures.draw_sweep(rules, metric, tried.index(best), title, path)
 
 
 def _values(one: Tried) -> list[tuple[str, float]]:
@@ -366,8 +373,6 @@ def _without(whole: Scope, test: Scope | None) -> Scope | None:
     """Return the observations of a scope that are not on the test side."""
     if test is None:
         return whole
-    import pyarrow.compute as pc
-
     held_out = pc.is_in(whole.observations["observation_id"], test.observations["observation_id"].combine_chunks())
     rest = whole.observations.filter(pc.invert(held_out))
     return Scope(whole.dataset, "all but test", rest) if rest.num_rows else None
@@ -376,13 +381,11 @@ def _without(whole: Scope, test: Scope | None) -> Scope | None:
 def _both(sides: _Sides) -> Scope:
     if sides.unseen is None:
         return sides.chosen
-    import pyarrow as pa
-
     both = pa.concat_tables([sides.chosen.observations, sides.unseen.observations])
     return Scope(sides.chosen.dataset, "all", both)
 
 
-def _known(place: settings.Settings, dataset: str, species: str, scope: Scope) -> tuple[Any, Any, Any]:
+def _known(place: settings.Settings, dataset: str, species: str, scope: Scope) -> tuple[pa.Table, pa.Table, pa.Table]:
     """Return facts of the observations, the truth, and what is known of species."""
     lake = place.lake
     records, known = tables.latest(lake, "image_records", "species")
@@ -395,9 +398,7 @@ def _known(place: settings.Settings, dataset: str, species: str, scope: Scope) -
     )
 
 
-def _of(truth: Any, scope: Scope) -> Any:
-    import pyarrow.compute as pc
-
+def _of(truth: pa.Table, scope: Scope) -> pa.Table:
     return truth.filter(pc.is_in(truth["observation_id"], scope.observations["observation_id"].combine_chunks()))
 
 

@@ -103,7 +103,11 @@ def run(
         ask.show("species_numbers", species)
         ground = _ground(observations, species, truth, facts, current_species, species_count, resamples)
         _show_numbers(ask, scope, rules)
-        uses = {rule: weighing.resolved(lake, rule, scope.dataset) for rule in rules}
+        of_priors = {
+            priors: weighing.resolved(lake, rule, scope.dataset)
+            for priors, rule in {rule.priors: rule for rule in rules}.items()
+        }
+        uses = {rule: of_priors[rule.priors] for rule in rules}
         found: dict[DecisionRule, Tried] = {}
         # While one rule is scored the next ones are decided: NumPy and DuckDB both let others run.
         with ThreadPoolExecutor(_SCORED_AT_ONCE) as pool:
