@@ -328,8 +328,13 @@ def answer(
         model_version: The model whose predictions count.
         rule: The rule.
         parts: Where the predictions of these tiles stand, if not under their own names.
+
+    Raises:
+        LakeError: If a prior of the rule does nothing, or is not there; without a lake none is.
     """
     rule = rule.at(scheme_id)
+    if rule.priors and lake is None:
+        raise LakeError("the rule has priors, which lie in a lake, and none was given to look them up in")
     uses = weighing.resolved(lake, rule, scope.dataset) if lake is not None else ()
     return _answer(lake, snapshots, frames, scope, model_version, rule, parts, uses)[0]
 

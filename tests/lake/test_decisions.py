@@ -354,3 +354,9 @@ def test_the_labelled_observations_of_one_side_are_a_scope(predicted):
     assert (scope.split, rows(scope.observations)) == ("val", [("o1",)])
     assert rows(decisions.split_scope(predicted, "d", "p", "all").observations) == [("o1",)]
     assert decisions.split_scope(predicted, "d", "p", "test") is None
+
+
+def test_a_rule_with_priors_is_refused_where_there_is_no_lake_to_find_them_in():
+    rule = DecisionRule("one", priors=(PriorUse("north"),))
+    with pytest.raises(LakeError, match="the rule has priors, which lie in a lake"):
+        decisions.answer(None, (), {}, Scope("d", "all", frame("observation_id", ("o1",))), "whole", "m/1", rule)
