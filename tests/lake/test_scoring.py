@@ -71,6 +71,22 @@ MANY = {
 }
 
 
+@pytest.mark.parametrize("kind", ["one", "many"])
+def test_a_score_is_the_same_to_its_last_digit_however_threads_share_the_rows(kind):
+    rng = random.Random(0)
+    names = [f"o{number}" for number in range(300)]
+    size = {name: 1 if kind == "one" else rng.randint(1, 7) for name in names}
+    truth = [(name, str(species)) for name in names for species in rng.sample(range(40), size[name])]
+    answers = [
+        (name, str(species), rank, True if kind == "many" else rank == 1)
+        for name in names
+        for rank, species in enumerate(rng.sample(range(40), 5), 1)
+    ]
+    facts = [(name, "FR", 1, "", f"t{rng.randint(0, 20)}", "", "") for name in names]
+    said = {repr(values(scores(truth, answers, kind, facts=facts, species_count=40), "all")) for _ in range(15)}
+    assert len(said) == 1
+
+
 def test_everything_is_scored_by_each_metric_of_its_kind_and_each_has_a_range_that_holds_it():
     for kind, given, metrics, size in [("one", ONE, OF_ONE, 4), ("many", MANY, OF_MANY, 3)]:
         found = of_slice(scores(**given, kind=kind), "all")

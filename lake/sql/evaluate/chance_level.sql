@@ -38,12 +38,16 @@ select
     least(1.0, 5.0 / $species_count) as value
 union all
 -- n true and m answered species of C share n m / C in the mean
+-- added in one order: threads add in any, and the last digit of a sum hangs on it
 select
     'macro_f1_per_observation' as metric,
-    avg(2.0 * true_count * answer_count / $species_count / (true_count + answer_count)) as value
+    avg(
+        2.0 * true_count * answer_count / $species_count / (true_count + answer_count)
+        order by true_count, answer_count
+    ) as value
 from sizes
 union all
 select
     'micro_f1' as metric,
-    2.0 * sum(true_count * answer_count / $species_count) / sum(true_count + answer_count) as value
+    2.0 * sum(true_count * answer_count) / $species_count / sum(true_count + answer_count) as value
 from sizes

@@ -18,7 +18,8 @@ placed as (
 ),
 
 unit_scores as (
-    select avg(f1) as f1
+    -- added in one order: threads add in any, and the last digit of a sum hangs on it
+    select avg(f1 order by f1) as f1
     from placed
     -- who stands on no transect is one by itself
     group by unit, case when unit is null then observation_id end
@@ -26,5 +27,5 @@ unit_scores as (
 
 select
     'macro_f1_per_transect' as metric,
-    avg(f1) as value
+    avg(f1 order by f1) as value
 from unit_scores
