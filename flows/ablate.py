@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from prefect import flow, task
-from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel
 
 from flows import settings, train_judgement
 from flows.orchestration import Clock, flow_run_id, in_flow_run, progress, run_task, told
+from flows.prefect_pages import show_table
 from flows.train import fitted_to
 from flows.train_inputs import Inputs, examples_of, gather
 from lake import ablations, ledger
@@ -144,11 +144,9 @@ def ablate(matrix: Path | dict[str, Any], home: Path | None = None) -> AblationR
         )
     report = _report(place, asked["dataset"], source, scored, refused, recorded, trained, clock.seconds)
     if in_flow_run():
-        create_table_artifact(
-            [effect.model_dump() for effect in report.effects],
-            key="ablation-effects",
-            description=f"By how much each choice helps on {asked['dataset']}.",
-        )
+        effects = [effect.model_dump() for effect in report.effects]
+        about = f"By how much each choice helps on {asked['dataset']}."
+        show_table(effects, about, "ablate", asked["dataset"], "effects")
     return told(report)
 
 

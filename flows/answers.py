@@ -54,6 +54,15 @@ def grid(columns: list[str], rows: list[dict[str, Any]]) -> Grid:
     return drawn
 
 
+def in_bytes(count: float) -> str:
+    """Return a number of bytes as people read it: ``1.4 GB``, in powers of 1000 as disks are sold."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if count < 999.5 or unit == "TB":
+            break
+        count /= 1000
+    return f"{count:.0f} {unit}" if unit == "B" or count >= 99.5 else f"{count:.1f} {unit}"
+
+
 def _text(value: Any) -> str:
     if value is None:
         return ""

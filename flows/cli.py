@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import flows  # noqa: F401  sets the libraries' switches before any of them is imported
-from flows import cli_rules, cli_submission
+from flows import cli_champion, cli_review, cli_rules, cli_station, cli_submission, cli_upkeep
 from flows.cli_ingest import ingest_app
 from flows.cli_options import (
     LINES,
@@ -42,6 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(ingest_app, name="ingest", help="Take photographs into the lake.")
+app.add_typer(cli_review.labels_app, name="labels", help="Take in what people say of photographs on record.")
 app.add_typer(cli_submission.submission_app, name="submission", help="Check, compare and score files for contests.")
 audit_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(audit_app, name="audit", help="Look for what would make scores lie.")
@@ -101,6 +102,21 @@ def embed(
 
     asked = Asked(context, home, as_json)
     asked.print(run_flow(stage.embed, dataset, backbone, tiling, dtype, jpeg_round_trip, asked.home))
+
+
+@app.command()
+def watch(
+    context: typer.Context,
+    dataset: Annotated[str | None, typer.Option(help="The data set; else all.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Take in again whatever was ever taken in, and embed what is new."""
+    from flows import watch as stage
+    from flows.orchestration import run_flow
+
+    asked = Asked(context, home, as_json)
+    asked.print(run_flow(stage.watch, dataset, asked.home))
 
 
 @app.command()
@@ -251,23 +267,6 @@ def evaluate(
 
 
 @app.command()
-def retrain(
-    context: typer.Context,
-    dataset: Dataset,
-    name: Annotated[str, typer.Option(help="The registered model's name.")],
-    backbone: Backbone = None,
-    home: Home = None,
-    as_json: Json = False,
-) -> None:
-    """Train on all that is there; the new version becomes champion only if it is better."""
-    from flows import retrain as stage
-    from flows.orchestration import run_flow
-
-    asked = Asked(context, home, as_json)
-    asked.print(run_flow(stage.retrain, dataset, name, backbone, asked.home))
-
-
-@app.command()
 def identify(
     context: typer.Context,
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photographs.")],
@@ -318,12 +317,20 @@ def sql(
 
 
 _OTHERS = (
+    cli_champion.retrain,
+    cli_champion.promote,
+    cli_champion.rollback,
+    cli_review.review,
     cli_rules.sweep,
     cli_rules.score,
     cli_rules.compare,
     cli_rules.ensemble,
     cli_rules.prior,
     cli_submission.submit,
+    cli_upkeep.maintain,
+    cli_upkeep.report,
+    cli_station.serve,
+    cli_station.deploy,
 )
 for _command in _OTHERS:
     app.command()(_command)
@@ -350,11 +357,13 @@ def _end_in_silence() -> None:
 
 def _foreseen() -> tuple[type[Exception], ...]:
     """Return the errors whose message is meant for users; asked for only when one was raised."""
+    from flows.databases import PostgresError
+    from flows.server import CredentialsError
     from flows.settings import SettingsError
     from lake.errors import LakeError
     from modeling.errors import ModelingError
 
-    return SettingsError, LakeError, ModelingError
+    return SettingsError, CredentialsError, PostgresError, LakeError, ModelingError
 
 
 if __name__ == "__main__":

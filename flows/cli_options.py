@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flows.server import join_station
 from lake.text import plain
 
 if TYPE_CHECKING:
@@ -39,9 +40,22 @@ MaxLoss = Annotated[float | None, typer.Option(help="Share (0 to 1) of new photo
 Reread = Annotated[bool, typer.Option("--reread", help="Read files again whose size and time are known.")]
 FollowLinks = Annotated[bool, typer.Option("--follow-links", help="Also out of the folder.")]
 RecipeFile = Annotated[Path | None, typer.Option(help="TOML: head, objective, poolings and the rest.")]
+
+
+def _at_its_station(context: typer.Context, home: Path | None) -> Path | None:
+    """Let the command be recorded where a station of its home runs: here, before anything imports Prefect."""
+    if context.parent is not None:
+        given: dict[str, Any] = context.find_root().obj or {}
+        join_station(home or given.get("home"))
+    return home
+
+
 Home = Annotated[
     Path | None,
-    typer.Option(help="Holds tables, registry and pictures. [env: TAXALAKE_HOME; default: ./taxalake-home]"),
+    typer.Option(
+        help="Holds tables, registry and pictures. [env: TAXALAKE_HOME; default: ./taxalake-home]",
+        callback=_at_its_station,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 

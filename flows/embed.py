@@ -108,8 +108,9 @@ def ensure_embedded(
     backbone: str,
     run_id: str,
     among: Collection[str] | None = None,
-) -> None:
-    """Embed what a later stage needs, under a spec that it already knows.
+    stage_name: str = "embed",
+) -> EmbedReport | None:
+    """Embed what a later stage needs, under a spec that it already knows; return what became of it, if there was any.
 
     The backbone is not even looked for when every image that matters has its vectors.
 
@@ -120,6 +121,7 @@ def ensure_embedded(
         backbone: Hub name or folder.
         run_id: The flow run that writes.
         among: The observations that matter; all by default.
+        stage_name: Of its row in the cost ledger; another one for each time in a flow run.
     """
     lake, key = place.lake, backbones.key_of(recorded_spec)
     for tiling in place.tilings:
@@ -128,15 +130,17 @@ def ensure_embedded(
             boxes.require_boxes(lake, dataset, tiling)
     pending = embeddings.pending(lake, dataset, key, place.tilings)
     if not pending or (among is not None and not embeddings.of_observations(lake, dataset, pending, among)):
-        return
+        return None
     files, spec = backbones.as_recorded(backbones.find(backbone), recorded_spec, backbone)
     if spec.dtype != "float32" and embeddings.recorded_spec(lake, key) is None:
         # Of a model that was not trained here.
         cosine = _measured(place, files, spec, pending, run_id)
         if cosine is not None and cosine < LEAST_COSINE:
             raise BackboneError(f"{_too_far(files, spec, cosine)}; the model has to be made anew with --dtype float32")
-    for line in embed_pending(place, dataset, files, spec, place.tilings, run_id, among).lines():
+    report = embed_pending(place, dataset, files, spec, place.tilings, run_id, among, stage_name)
+    for line in report.lines():
         say(line)
+    return report
 
 
 def embed_pending(
@@ -147,6 +151,7 @@ def embed_pending(
     scheme_ids: Sequence[str],
     run_id: str,
     among: Collection[str] | None = None,
+    stage_name: str = "embed",
 ) -> EmbedReport:
     """Load the backbone, if there is anything pending, and embed shard by shard."""
     clock, lake = Clock(), place.lake
@@ -166,7 +171,7 @@ def embed_pending(
         ledger.record_stage(
             lake,
             run_id,
-            "embed",
+            stage_name,
             dataset,
             sum(done.embedded.values()),
             sum(reused.values()),

@@ -1,15 +1,13 @@
 """A model's answers against the labels: the held-out observations, scored in SQL."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect import flow
-from prefect.artifacts import create_link_artifact
 from pydantic import BaseModel
 
 from flows import settings
-from flows.orchestration import Clock, flow_run_id, in_flow_run, told
+from flows.orchestration import Clock, flow_run_id, told
 from flows.predict import predict_tiles, predicted_parts, refuse_beside_rule, rule_of
 from lake import decisions, embeddings, evaluations, ledger
 from modeling.errors import TrainingError
@@ -36,6 +34,7 @@ class EvaluateReport(BaseModel):
     evaluation_id: str
     decision_id: str
     snapshots: dict[str, int]
+    mlflow_run_id: str  # of the model, which keeps the page too
     page: str  # the report, as people look at it; empty where none is written
     committed: bool
 
@@ -74,6 +73,7 @@ def evaluate(
     home: Path | None = None,
     split_id: str | None = None,
     rule: Path | None = None,
+    at: dict[str, int] | None = None,
 ) -> EvaluateReport:
     """Score a model on the test split of a data set, on val where it has no test, on everything where it has neither.
 
@@ -90,6 +90,7 @@ def evaluate(
         home: The place's home.
         split_id: Whose held-out observations are scored; by default that of the model's training.
         rule: A file (TOML) that says how species are decided, in the place of species, votes and probability.
+        at: Versions of labels, taxon_changes, species, image_records or splits that are to hold; else the newest hold.
     """
     from modeling.registry import Registry
 
@@ -111,7 +112,7 @@ def evaluate(
     predicted = predict_tiles(place, registry, version, scope, backbone, run_id)
     decision = decisions.decide(lake, scope, chosen.tilings, version.recorded_as, chosen, run_id, parts)
     learnt_from = (version.tags["dataset"], version.tags["split_id"]) if "split_id" in version.tags else None
-    scores = evaluations.evaluate(lake, decision, int(version.tags["species"]), run_id, learnt_from)
+    scores = evaluations.evaluate(lake, decision, int(version.tags["species"]), run_id, learnt_from, at)
     page = None
     if place.reports:
         from flows import evaluation_report
@@ -120,8 +121,6 @@ def evaluate(
     committed = bool(predicted) or decision.committed or scores.committed
     if page is not None:
         registry.log_report(version, page)
-        if in_flow_run():
-            _publish(dataset, version, page)
     # MLflow allows no plus in a name.
     named = "" if rule is None else f" {chosen.rule_id}"
     prefix = f"{dataset}.{scope.split}.{chosen.tilings.replace('+', ' ')}{named}"
@@ -144,20 +143,11 @@ def evaluate(
         evaluation_id=scores.evaluation_id,
         decision_id=decision.decision_id,
         snapshots={snapshot.table: snapshot.version for snapshot in scores.snapshots},
+        mlflow_run_id=version.run_id,
         page="" if page is None else str(page),
         committed=committed,
     )
     return told(report)
-
-
-def _publish(dataset: str, version: "Version", page: Path) -> None:
-    """Let Prefect's pages lead to the report: to the file, and to MLflow's copy of it."""
-    create_link_artifact(
-        page.as_uri(),
-        link_text=f"{version.model_version} on {dataset}",
-        key=f"report-{re.sub(r'[^a-z0-9]+', '-', f'{dataset} {version.name}'.lower()).strip('-')}",
-        description=f"The report of the evaluation, in MLflow under reports/{page.name} of the run {version.run_id}.",
-    )
 
 
 def require_unseen(version: "Version", dataset: str, split_id: str, split: str) -> None:

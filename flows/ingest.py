@@ -311,7 +311,7 @@ def ingest_retry(
         terms = Terms(max_loss, retried_kinds=tuple(kinds or row["kinds"]))
         name = "ingest" if number == 1 else f"ingest-{number}"
         try:
-            reports.append(_ingest(row["format"], json.loads(row["options"]), dataset, terms, home, name))
+            reports.append(ingest_again({**row, "dataset": dataset}, terms, home, name))
         except LakeError as error:
             # The others are not to wait for a table that is gone, or for one that loses too much.
             failures.append(str(error))
@@ -320,6 +320,24 @@ def ingest_retry(
         raise SourceError("\n".join(failures) + done)
     report = RetryReport(dataset=dataset, sources=reports, committed=any(each.committed for each in reports))
     return told(report)
+
+
+def ingest_again(
+    source: Mapping[str, Any], terms: Terms, home: Path | None, stage_name: str = "ingest"
+) -> IngestReport:
+    """Take in a source as it is remembered.
+
+    Args:
+        source: A row of ``ingest_sources``: dataset, format, options.
+        terms: How much may be lost, and what is read again.
+        home: The place's home.
+        stage_name: Of its row in the cost ledger; another one for each source of a flow run.
+
+    Raises:
+        SourceError: If it is not where it was, or not as it was described.
+        LossError: If too much of what is new would be set aside.
+    """
+    return _ingest(source["format"], json.loads(source["options"]), source["dataset"], terms, home, stage_name)
 
 
 def _ingest(

@@ -1,12 +1,9 @@
 """What came in, as figures: files in the home, and artifacts of the flow run."""
 
-import re
 from pathlib import Path
 
-from prefect.artifacts import create_image_artifact, create_markdown_artifact
-
 from flows.orchestration import in_flow_run
-from flows.prefect_pages import as_data
+from flows.prefect_pages import show_figures
 from flows.settings import Settings
 from lake import audit
 from lake.files import Files, RefusedFileError
@@ -46,7 +43,7 @@ def draw(place: Settings, dataset: str, work: Intake, count: Count, files: Files
         path = place.figures / f"{dataset}-set-aside.png"
         drawn.append(drawing.contact_sheet(path, dataset, entries, count.set_aside_by_kind))
     if in_flow_run():
-        _publish(dataset, count, drawn)
+        show_figures(drawn, "ingest")
     return drawn
 
 
@@ -58,17 +55,3 @@ def _bytes(sample: Sample, files: Files | None) -> bytes | None:
         return files.read(sample.file)
     except RefusedFileError:
         return None
-
-
-def _publish(dataset: str, count: Count, figures: list[Path]) -> None:
-    """Show counts and figures in Prefect's pages."""
-    key = re.sub(r"[^a-z0-9]+", "-", dataset.lower()).strip("-")
-    kinds = "".join(f"| set aside: {kind} | {number:,} |\n" for kind, number in sorted(count.set_aside_by_kind.items()))
-    create_markdown_artifact(
-        f"| {dataset} | rows and files |\n|---|---:|\n| kept | {count.kept:,} |\n"
-        f"| already known | {count.already_known:,} |\n{kinds}| **found** | **{count.found:,}** |\n",
-        key=f"intake-{key}",
-        description=f"What became of the rows and files of a source of {dataset}.",
-    )
-    for figure, part in zip(figures, ("figure", "set-aside"), strict=False):
-        create_image_artifact(as_data(figure), key=f"intake-{key}-{part}", description=f"{dataset}: {figure.name}")

@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
+from prefect import tags
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
@@ -36,13 +37,21 @@ from rich.progress import (
 from rich.progress import Task as Bar
 from rich.text import Text
 
+from flows.events import tell_commit
+from flows.prefect_pages import show_report
 from flows.server import server_configured
+from lake import tables
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Rep = TypeVar("Rep", bound="Report")
 R_co = TypeVar("R_co", covariant=True)
 _ARTIFACT_SECONDS = 2.0  # between two reports to the server, which shows them at leisure
+
+TAG = "taxalake"  # of deployments, their flow runs, and the flow runs inside of these
+
+# Here, because every process that runs a flow imports this.
+tables.tell_of_commits(tell_commit)
 
 
 class Step(Protocol[P, R_co]):
@@ -71,17 +80,20 @@ class Report(Protocol):
 
 
 def told(report: Rep) -> Rep:
-    """Return a stage's report; inside a flow run, log it too."""
+    """Return a stage's report; inside a flow run, log it and leave it on Prefect's pages too."""
     if in_flow_run():
         for line in report.lines():
             say(line)
+        show_report(report)
     return report
 
 
 def run_subflow(flow: Step[P, Rep], *args: P.args, **kwargs: P.kwargs) -> Rep:
     """Run a stage inside another one: as a subflow where that is a flow run, plainly otherwise."""
     if in_flow_run():
-        return cast(Rep, flow(*args, **kwargs))
+        # What finds the outer flow run dead finds this one too.
+        with tags(TAG):
+            return cast(Rep, flow(*args, **kwargs))
     report = flow.fn(*args, **kwargs)
     for line in report.lines():
         say(line)
@@ -152,9 +164,11 @@ def flow_run_id() -> str:
 
 def code_version() -> str:
     """Return the commit that runs, where the code lies in a checkout, else the installed version."""
-    done = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
+    words = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # a machine that only runs it may have no git
+        return f"taxalake {version('taxalake')}"
     return done.stdout.strip() if done.returncode == 0 else f"taxalake {version('taxalake')}"
 
 

@@ -1,8 +1,9 @@
 """Vectors to species: the best k of each tile, and a decision for each observation."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from prefect import flow, task
@@ -99,7 +100,7 @@ def predict(
     allow_empty: bool | None = None,
     backbone: str | None = None,
     home: Path | None = None,
-    rule: Path | None = None,
+    rule: Path | dict[str, Any] | None = None,
 ) -> PredictReport:
     """Answer every observation of a data set.
 
@@ -114,7 +115,7 @@ def predict(
         allow_empty: Whether a quadrat may be answered with no species.
         backbone: Where the model's backbone is now, if not where it was in training.
         home: The place's home.
-        rule: A file (TOML) that says how species are decided, in the place of the four above.
+        rule: A file (TOML) that says how species are decided, or its content, in the place of the four above.
     """
     from modeling.registry import Registry
 
@@ -207,10 +208,10 @@ def rule_of(
     version: "Version",
     dataset: str,
     species: str | None,
-    file: Path | None,
+    given: Path | Mapping[str, Any] | None,
     tiling: str | None,
 ) -> DecisionRule:
-    """Return the decision rule for a data set, with the tilings that count: that of a file, else the place's.
+    """Return the decision rule for a data set, with the tilings that count: the one given, else the place's.
 
     A tiling that was asked for says what is looked for; one that a model has learnt from does not.
 
@@ -219,29 +220,30 @@ def rule_of(
         version: The model that answers.
         dataset: What it answers.
         species: one or many; by default as the labels of the data set say.
-        file: With a rule.
-        tiling: That this run is asked for: it goes before the one that the file names, and that before the settings'.
+        given: A file with a rule, or its content.
+        tiling: That this run is asked for: it goes before the one that the rule names, and that before the settings'.
     """
     at = at_tilings_of(version, place).tiling
-    if file is None:
+    if given is None:
         kind = species or decisions.usual_kind(place.lake, dataset, place.tiling)
         return usual_rule(place, kind).at(at)
-    rule = rule_in(file)
+    rule = rule_in(given)
     return rule.at(at) if tiling is None else replace(rule, tilings=place.tiling)
 
 
-def rule_in(file: Path) -> DecisionRule:
-    """Read a rule file.
+def rule_in(given: Path | Mapping[str, Any]) -> DecisionRule:
+    """Read a rule file, or its content.
 
     Raises:
         LakeError: If it is no rule; the file is named.
         SettingsError: If there is no such tiling as it names.
     """
-    rule = DecisionRule.load(file)
+    rule = DecisionRule.load(given) if isinstance(given, Path) else DecisionRule.read(given)
     try:
         return replace(rule, tilings=canonical(rule.tilings)) if rule.tilings else rule
     except TilingError as error:
-        raise settings.SettingsError(f"{file}: {error}") from error
+        named = f"{given}: " if isinstance(given, Path) else ""
+        raise settings.SettingsError(f"{named}{error}") from error
 
 
 def canonical(tilings: str) -> str:
@@ -249,7 +251,7 @@ def canonical(tilings: str) -> str:
     return "+".join(scheme.scheme_id for scheme in parse_all(tilings))
 
 
-def refuse_beside_rule(rule: Path | None, *others: object) -> None:
+def refuse_beside_rule(rule: Path | Mapping[str, Any] | None, *others: object) -> None:
     """Refuse options that say what a rule file says.
 
     Raises:

@@ -7,9 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
+from flows import databases
+from flows.server import DEFAULT_HOME
 from lake.tables import Lake
+from modeling.addresses import without_password
 from modeling.tiling import parse_all
 
 if TYPE_CHECKING:
@@ -18,8 +27,9 @@ if TYPE_CHECKING:
 PREFIX = "TAXALAKE_"
 FILE = "taxalake.toml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-# Variables with the prefix that are not settings: where the tests find photographs and weights.
-_NOT_SETTINGS = frozenset({"TAXALAKE_SHARED"})
+# Variables with the prefix that are not settings: where the tests find photographs and weights and leave pictures, the
+# secret of a station, and the mark of what it has begun.
+_NOT_SETTINGS = frozenset({"TAXALAKE_SHARED", "TAXALAKE_SCREENSHOTS", "TAXALAKE_STATION_AUTH", "TAXALAKE_STATION"})
 
 
 class SettingsError(Exception):
@@ -31,10 +41,13 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
-    home: Path = Field(Path("taxalake-home"), description="holds tables, registry and figures")
+    home: Path = Field(DEFAULT_HOME, description="holds tables, registry and figures")
     lake_uri: str | None = Field(None, description="where the tables are, if not in the home")
     storage_options: dict[str, str] = Field(default_factory=dict, description="of an object store")
     tracking_uri: str | None = Field(None, description="an MLflow server, if not the home's own database")
+    postgres: str | None = Field(
+        None, description="PostgreSQL's address, if MLflow's and Prefect's databases are there"
+    )
     backbone: str = Field("facebook/dinov2-base", description="hub name or folder")
     tiling: str = Field("whole", description="how photographs are cut: whole, grid-RxC, ...; several joined by +")
     dtype: str = Field("auto", description="float32, bfloat16, or auto: what is fast on this machine")
@@ -70,12 +83,28 @@ class Settings(BaseSettings):
     probe_photographs: int = Field(16, ge=0, description="labelled ones that a new model is tried on; 0 tries none")
     reports: bool = Field(True, description="whether an evaluation writes a page of pictures, in seconds")
     min_gain: float = Field(0.005, description="macro F1 by which a challenger has to be better")
+    min_support: int = Field(20, ge=1, description="held-out observations from which on a species may not suffer")
+    max_recall_loss: float = Field(0.2, ge=0, le=1, description="that a challenger may cost such a species")
+    max_calibration_loss: float = Field(0.05, ge=0, description="by which its probabilities may be less right")
+    max_slowdown: float = Field(3.0, ge=1, description="times the champion's seconds for a photograph")
+    retrain_labels: int = Field(10, ge=1, description="changed labels that are worth a training")
+    retrain_drift: float = Field(0.05, ge=0, description="drift of new photographs that is worth a training")
+    retrain_days: float | None = Field(None, ge=0, description="from which on any change is worth a training")
+    watch_seconds: int = Field(
+        300, ge=5, description="between two looks at all sources; retrain looks a quarter as often"
+    )
+    quiet_seconds: int = Field(60, ge=10, description="without new data of a data set, after which retrain begins")
 
     @field_validator("tiling")
     @classmethod
     def _canonical(cls, text: str) -> str:
         """One scheme has one name: grid-1x1 is the whole image. Several are joined by a plus."""
         return "+".join(scheme.scheme_id for scheme in parse_all(text))
+
+    @field_validator("postgres")
+    @classmethod
+    def _of_postgres(cls, address: str | None) -> str | None:
+        return None if address is None else databases.require_address(address)
 
     @property
     def tilings(self) -> list[str]:
@@ -96,8 +125,16 @@ class Settings(BaseSettings):
 
     @property
     def registry_uri(self) -> str:
-        """Where MLflow is: a server, or a database in the home (its file store is no more)."""
+        """Where MLflow is: a server, PostgreSQL, or a database in the home (its file store is no more)."""
+        if self.tracking_uri is None and self.postgres is not None:
+            return databases.of_mlflow(self.postgres)
         return self.tracking_uri or f"sqlite:///{self.home.resolve() / 'mlflow.db'}"
+
+    @property
+    def has_registry(self) -> bool:
+        """Whether MLflow's database is there, as far as that can be said without asking: a look makes none."""
+        elsewhere = self.tracking_uri is not None or self.postgres is not None
+        return elsewhere or (self.home / "mlflow.db").is_file()
 
     @property
     def artifacts(self) -> Path | None:
@@ -135,7 +172,8 @@ def load(**given: Any) -> Settings:
             dotenv_settings: PydanticBaseSettingsSource,
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+            remembered = InitSettingsSource(settings_cls, databases.remembered(home))
+            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls), remembered
 
     try:
         return Placed(**asked)
@@ -172,7 +210,8 @@ def _words(error: ValidationError, file: Path) -> str:
         if problem["type"] == "extra_forbidden":
             lines.append(f"{key!r} in {file} is no setting{_neighbour(key)}")
         else:
-            lines.append(f"the setting {key!r} cannot be {problem['input']!r}: {problem['msg']}")
+            value = without_password(repr(problem["input"]))
+            lines.append(f"the setting {key!r} cannot be {value}: {problem['msg']}")
     return "; ".join(lines)
 
 

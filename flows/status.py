@@ -8,6 +8,7 @@ from flows import settings
 from flows.answers import grid
 from lake import query, tables
 from lake.schemas import TABLES
+from modeling.addresses import without_password
 
 
 class StatusReport(BaseModel):
@@ -44,7 +45,7 @@ def status(place: settings.Settings) -> StatusReport:
     return StatusReport(
         home=str(place.home.resolve()),
         lake=lake.root,
-        registry=place.registry_uri,
+        registry=without_password(place.registry_uri),
         tables={name: {"version": by_name[name].version, "rows": counts[name]} for name in TABLES},
         datasets=query.answer(
             lake,
@@ -61,8 +62,7 @@ def status(place: settings.Settings) -> StatusReport:
 
 
 def _models(place: settings.Settings) -> list[dict[str, Any]]:
-    # A look must not make a registry.
-    if place.tracking_uri is None and not (place.home / "mlflow.db").is_file():
+    if not place.has_registry:
         return []
     from modeling.registry import Registry
 

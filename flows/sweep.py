@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from prefect import flow
-from prefect.artifacts import create_image_artifact, create_table_artifact
 from pydantic import BaseModel
 
 from flows import settings
@@ -19,7 +18,7 @@ from flows.evaluate import require_unseen
 from flows.orchestration import Clock, flow_run_id, in_flow_run, progress, told
 from flows.parts import levels_of, needed, parts_of
 from flows.predict import at_tilings_of, canonical, predict_tiles
-from flows.prefect_pages import as_data
+from flows.prefect_pages import show_figures, show_table
 from lake import decisions, embeddings, labels, ledger, query, sweeps, tables, weighing
 from lake.decisions import Scope
 from lake.errors import LakeError
@@ -220,12 +219,9 @@ def sweep(
         committed=bool(written),
     )
     if in_flow_run():
-        create_image_artifact(as_data(figure), key="sweep", description=f"Every rule on {dataset}.")
-        create_table_artifact(
-            [{"rule": rule.choices, **rule.scores} for rule in report.rules[:100]],
-            key="sweep-rules",
-            description=f"The best rules on {dataset}, by {by}.",
-        )
+        show_figures([figure], "sweep")
+        ranking = [{"rule": rule.choices, **rule.scores} for rule in report.rules[:100]]
+        show_table(ranking, f"The best rules on {dataset}, by {by}.", "sweep", dataset, "rules")
     return told(report)
 
 

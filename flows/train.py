@@ -3,6 +3,7 @@
 import json
 import tomllib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -91,7 +92,6 @@ def train(
         recipe: What head, objective, poolings and so on; a TOML file or its content. A linear head by default.
         start_from: A model whose weights the species that it knows begin with: NAME, NAME@alias or NAME/VERSION.
     """
-    from modeling import training
     from modeling.registry import CHAMPION, Registry
 
     place = settings.load(home=home)
@@ -99,26 +99,15 @@ def train(
     asked = read_recipe(recipe, place.seed)
     clock, run_id = Clock(), flow_run_id()
     registry = Registry(place.registry_uri, place.artifacts)
-    champion = next((old for old in registry.versions(name) if CHAMPION in old.aliases), None)
     older = None if start_from is None else registry.find(start_from)
-    inputs = gather(place, dataset, asked, backbone, champion, run_id)
-    say(f"learning from the embeddings {inputs.used.embedding_key} of {inputs.used.backbone}")
-    if asked.refit and decisions.scored_scope(place.lake, dataset, inputs.split_id).split != "test":
-        raise TrainingError(
-            f"refit learns from the validation observations too, and the split {inputs.split_id} has no test side to "
-            f"score the model on: set test_fraction (TAXALAKE_TEST_FRACTION=0.2), or say refit = false"
-        )
-    # Before anything is committed; how long the features are is known when they are read.
-    training.require_fitting(asked, inputs.problem(1))
-    begun = "" if older is None else registry.head(older).network.weights_hash
-    key = training.key(inputs.digest, inputs.class_map.class_map_id, inputs.used.embedding_key, asked, begun)
-    found = next((old for old in registry.versions(name) if old.tags.get("training_key") == key), None)
+    plan = planned(place, registry, dataset, name, asked, backbone, run_id, older)
+    inputs, champion, found = plan.inputs, plan.champion, plan.found
     if found is None:
         ledger.record_class_map(
             place.lake, inputs.class_map.class_map_id, inputs.class_map.species_ids, inputs.train_counts, run_id
         )
         tags = {
-            "training_key": key,
+            "training_key": plan.key,
             "dataset": dataset,
             "embedding_key": inputs.used.embedding_key,
             "class_map_id": inputs.class_map.class_map_id,
@@ -140,6 +129,57 @@ def train(
     if champion is None:
         version = registry.set_alias(version, CHAMPION)
     return told(_report(dataset, version, found is None))
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a training would learn from, before anything is learnt."""
+
+    inputs: Inputs
+    key: str  # hash of all that makes the model
+    champion: "Version | None"
+    found: "Version | None"  # that was trained on exactly this
+
+
+def planned(
+    place: settings.Settings,
+    registry: "Registry",
+    dataset: str,
+    name: str,
+    asked: Recipe,
+    backbone: str | None,
+    run_id: str,
+    older: "Version | None" = None,
+) -> Planned:
+    """Bring embeddings and split up to date and say what there is to learn, and whether it was learnt before.
+
+    Args:
+        place: Settings.
+        registry: Where versions are.
+        dataset: The data set.
+        name: The registered model's name.
+        asked: The recipe.
+        backbone: Hub name or folder; None for the one that the data set is embedded with.
+        run_id: The flow run that writes.
+        older: The model whose weights the training begins with.
+    """
+    from modeling import training
+    from modeling.registry import CHAMPION
+
+    champion = registry.holder(name, CHAMPION)
+    inputs = gather(place, dataset, asked, backbone, champion, run_id)
+    say(f"learning from the embeddings {inputs.used.embedding_key} of {inputs.used.backbone}")
+    if asked.refit and decisions.scored_scope(place.lake, dataset, inputs.split_id).split != "test":
+        raise TrainingError(
+            f"refit learns from the validation observations too, and the split {inputs.split_id} has no test side to "
+            f"score the model on: set test_fraction (TAXALAKE_TEST_FRACTION=0.2), or say refit = false"
+        )
+    # Before anything is committed; how long the features are is known when they are read.
+    training.require_fitting(asked, inputs.problem(1))
+    begun = "" if older is None else registry.head(older).network.weights_hash
+    key = training.key(inputs.digest, inputs.class_map.class_map_id, inputs.used.embedding_key, asked, begun)
+    found = next((old for old in registry.versions(name) if old.tags.get("training_key") == key), None)
+    return Planned(inputs, key, champion, found)
 
 
 def read_recipe(given: Mapping[str, Any] | Path | None, seed: int) -> Recipe:
@@ -238,6 +278,8 @@ def _fit_and_register(
         words = (
             f"{len(inputs.class_map)} species of {inputs.dataset!r}, a {recipe.head} head on "
             f"{'+'.join(recipe.poolings)} of {inputs.used.backbone}"
+            # MLflow's pages show the picture that lies with the run.
+            f"\n\n![what is taken for what](get-artifact?path=judgement%2Fconfusions.png&run_uuid={run.run_id})"
         )
         logged = registry.log(run, head, "+".join(recipe.tilings))
         tags["probe"] = probed(place, registry, logged, inputs, gathered, recipe, head)

@@ -1,17 +1,15 @@
 """How good a head is, seen from beside its training: scores of each species, baselines, calibration, figures."""
 
 import csv
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from prefect.artifacts import create_image_artifact, create_table_artifact
 
 from flows.orchestration import in_flow_run
-from flows.prefect_pages import as_data
+from flows.prefect_pages import show_figures
 from flows.settings import Settings
 from flows.train_inputs import Gathered, Inputs
 from lake import baselines, embeddings, species_scores, tables
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from modeling.training import Fitted
     from modeling.training_figures import Confusion
 
+_SHOWN = ("confusions", "embedding-map")  # by Prefect too: what says most to who only looks
 _CONFUSIONS = 1000  # pairs that are listed; the first of them are drawn
 _MODEL = "model"
 
@@ -102,7 +101,7 @@ def draw(
         _map(name, inputs, gathered, fitted, folder / "embedding-map.png"),
     ]
     if in_flow_run():
-        _publish(name, judgement, [file for file in files if file.suffix == ".png"])
+        show_figures([folder / f"{shown}.png" for shown in _SHOWN], "train", name)
     return files
 
 
@@ -168,14 +167,3 @@ def _map(name: str, inputs: Inputs, gathered: Gathered, fitted: "Fitted", path: 
     return training_figures.draw_embedding_map(
         after, names, f"{name}: {method} of embeddings and of logits", path, before
     )
-
-
-def _publish(name: str, judgement: Judgement, figures: list[Path]) -> None:
-    key = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    create_table_artifact(
-        [{"who": who, **scores} for who, scores in judgement.scores.items()],
-        key=f"train-{key}-scores",
-        description=f"{name} on the validation observations, beside trivial baselines.",
-    )
-    for figure in figures:
-        create_image_artifact(as_data(figure), key=f"train-{key}-{figure.stem}", description=f"{name}: {figure.stem}")

@@ -1,7 +1,12 @@
 """Large photographs as files of their own beside the tables, named by their content."""
 
+import fcntl
 import os
+import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +17,16 @@ from lake.images import identity
 from lake.tables import Lake
 
 _FOLDER = "blobs"
+_OURS = re.compile(r"[0-9a-f]{64}|\..+")  # an image, or what a write that was killed has left of one
 _REMEDY = "Take its source in again with --reread: photographs that are missing are stored anew."
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """A file that no row names."""
+
+    path: Path
+    byte_count: int
 
 
 def put(lake: Lake, image_id: str, content: bytes) -> str:
@@ -25,10 +39,13 @@ def put(lake: Lake, image_id: str, content: bytes) -> str:
     """
     uri = f"{_FOLDER}/{image_id[:2]}/{image_id}"
     path = Path(lake.root) / uri
-    if path.is_file() and identity(path.read_bytes()) == image_id:
-        return uri
     try:
-        _write(path, content)
+        with _locked(lake, fcntl.LOCK_SH):
+            if path.is_file() and identity(path.read_bytes()) == image_id:
+                # Young again: whoever removes old files that no row names waits for the row that follows.
+                os.utime(path)
+            else:
+                _write(path, content)
     except OSError as error:
         raise LakeError(
             f"an image of {len(content):,} bytes cannot be written to {path.parent}: {error.strerror}. "
@@ -42,6 +59,41 @@ def known(lake: Lake) -> set[str]:
     (images,) = tables.latest(lake, "images")
     found = tables.scan(lake, images).filter(pl.col("blob_uri").is_not_null()).select("image_id").collect()
     return set(found["image_id"])
+
+
+def orphans(lake: Lake, before: float) -> list[Orphan]:
+    """Return the files that were written before a time (seconds since 1970) and that no row names."""
+    found = []
+    for path in sorted((Path(lake.root) / _FOLDER).glob("*/*")):
+        with suppress(FileNotFoundError):
+            state = path.stat()
+            if state.st_mtime < before and _OURS.fullmatch(path.name):
+                found.append(Orphan(path, state.st_size))
+    # Asked after the files were listed: a row that came in between is seen.
+    named = known(lake) if found else set()
+    return [orphan for orphan in found if orphan.path.name not in named]
+
+
+def remove_orphan(lake: Lake, orphan: Orphan, before: float) -> bool:
+    """Remove a file that no row names; return false where somebody has stored it anew since a time."""
+    with _locked(lake, fcntl.LOCK_EX), suppress(FileNotFoundError):
+        if orphan.path.stat().st_mtime < before:
+            orphan.path.unlink()
+            return True
+    return False
+
+
+@contextmanager
+def _locked(lake: Lake, how: int) -> Iterator[None]:
+    """Hold the folder of the files, among all processes: those who store, or the one who removes."""
+    folder = Path(lake.root) / _FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, how)
+        yield
+    finally:
+        os.close(held)
 
 
 def _write(path: Path, content: bytes) -> None:

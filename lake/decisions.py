@@ -448,7 +448,7 @@ def venomous_species(ask: query.Session) -> pa.Table:
 
 def _one_each(ask: query.Session, rule: DecisionRule) -> pa.Table:
     if rule.cost:
-        ask.show("costs", _costs(rule.cost))
+        ask.show("costs", costs(rule.cost))
         answers = ask.answer("decide/least_costly_species", candidates=rule.candidates)
     else:
         answers = ask.answer("decide/ranked_species", pools_scores=rule.pools_scores, candidates=rule.candidates)
@@ -458,7 +458,8 @@ def _one_each(ask: query.Session, rule: DecisionRule) -> pa.Table:
     return answers
 
 
-def _costs(name: str) -> pa.Table:
+def costs(name: str) -> pa.Table:
+    """Return what mistakes cost, by the name in ``COSTS``: is_truth_venomous, is_answer_venomous, cost."""
     rows = [
         {"is_truth_venomous": truth == "venomous", "is_answer_venomous": answered == "venomous", "cost": cost}
         for truth, costs in COSTS[name].items()

@@ -27,3 +27,7 @@ class QuestionError(LakeError):
 
 class LossError(LakeError):
     """More of a source would be set aside than was said to be acceptable; the message shows what and why."""
+
+
+class NothingLabelledError(LakeError):
+    """Answers were to be scored, and none of their observations is labelled."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from lake import baselines, labels, query, scoring, tables
 from lake.decisions import Decision
-from lake.errors import LakeError
+from lake.errors import LakeError, NothingLabelledError
 from lake.labels import TrainingExamples
 from lake.rules import ONE
 from lake.schemas import TABLES
@@ -164,7 +164,9 @@ def evaluate(
     )
 
 
-def compare(lake: Lake, a: Decision, b: Decision, species_count: int) -> tuple[Comparison, int]:
+def compare(
+    lake: Lake, a: Decision, b: Decision, species_count: int, at: Mapping[str, int] | None = None
+) -> tuple[Comparison, int]:
     """Say whether a decision is better than another one, on the labelled observations that both have answered.
 
     Args:
@@ -172,11 +174,13 @@ def compare(lake: Lake, a: Decision, b: Decision, species_count: int) -> tuple[C
         a: The one.
         b: The other.
         species_count: How many species their models know; of two the larger number.
+        at: Versions of tables that are to hold, as in ``evaluate``.
 
     Returns:
         The comparison, and how many observations it is of.
 
     Raises:
+        NothingLabelledError: If no observation of either is labelled.
         LakeError: If they are of different data sets or kinds, or have no labelled observation in common.
     """
     if (a.scope.dataset, a.species) != (b.scope.dataset, b.species):
@@ -184,16 +188,34 @@ def compare(lake: Lake, a: Decision, b: Decision, species_count: int) -> tuple[C
             f"{a.decision_id} answers {a.scope.dataset!r} with {a.species} species and {b.decision_id} "
             f"{b.scope.dataset!r} with {b.species}: two decisions are compared on the same observations"
         )
-    of_a, of_b = _scored(lake, a, {}), _scored(lake, b, {})
+    of_a, of_b = _scored(lake, a, at or {}), _scored(lake, b, at or {})
     common = set(of_a.truth["observation_id"].to_pylist()) & set(of_b.truth["observation_id"].to_pylist())
     if not common:
-        raise LakeError(f"{a.decision_id} and {b.decision_id} have no labelled observation in common")
+        raise NothingLabelledError(f"{a.decision_id} and {b.decision_id} have no labelled observation in common")
     ids = pa.table({"observation_id": pa.array(sorted(common), pa.string())})
     truth = of_a.truth.join(ids, "observation_id", join_type="inner").sort_by(
         [("observation_id", "ascending"), ("species_id", "ascending")]
     )
     found = scoring.compare(truth, of_a.answers, of_b.answers, of_a.facts, _kind(a), of_a.species, species_count)
     return found, len(common)
+
+
+def calibration_error(lake: Lake, decision: Decision, at: Mapping[str, int] | None = None) -> float | None:
+    """Return how far the probabilities of one-species answers are from how often they are right, 0 to 1.
+
+    None where answers have no probability: of many species a score may be anything, and so may it where a rule pools
+    by another way than the mean.
+    """
+    if decision.species != ONE or not decision.answers.num_rows:
+        return None
+    scores = decision.answers["score"].to_numpy()
+    if scores.min() < 0 or scores.max() > 1 + 1e-6:
+        return None
+    seen = _scored(lake, decision, at or {})
+    frames = {"truth": seen.truth, "answers": seen.answers}
+    found = query.answer(None, "retrain/calibration_error", frames=frames)
+    error: float | None = found["calibration_error"][0].as_py()
+    return error
 
 
 def _kind(decision: Decision) -> scoring.Kind:
@@ -212,7 +234,7 @@ def _scored(lake: Lake, decision: Decision, at: Mapping[str, int]) -> _Scored:
     question = "evaluate/single_truth" if decision.species == ONE else "evaluate/truth"
     truth = query.answer(None, question, frames={"current_labels": current, "scope": scope.observations})
     if not truth.num_rows:
-        raise LakeError(
+        raise NothingLabelledError(
             f"no scored observation of {scope.dataset!r} is labelled with one species alone: say --species many"
             if current.num_rows and decision.species == ONE
             else f"no scored observation of {scope.dataset!r} is labelled"

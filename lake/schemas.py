@@ -138,13 +138,15 @@ _ALL = (
             dataset=TEXT,
             observation_id=TEXT,
             species_id=TEXT,
-            source=TEXT,  # who says so: the folder or table that it was read from
+            source=TEXT,  # who says so: the folder or table that it was read from, or a review by its plain name
             status=TEXT,  # given, or withdrawn: the source no longer says so
+            reviewer=_optional(TEXT),  # of a review: who looked
+            note=_optional(TEXT),  # and what there is to say beside
             labelled_at=UTC,  # the latest set of an observation is the one that holds
             flow_run_id=TEXT,
         ),
-        written_by="ingest",
-        read_by="ingest, audit, train, predict, evaluate, status",
+        written_by="ingest, labels",
+        read_by="ingest, audit, train, predict, evaluate, review, labels, status, report",
     ),
     Table(
         name="species",
@@ -161,8 +163,8 @@ _ALL = (
             recorded_at=UTC,
             flow_run_id=TEXT,
         ),
-        written_by="ingest",
-        read_by="ingest, train, import-timm, demo",
+        written_by="ingest, labels",
+        read_by="ingest, train, import-timm, review, labels, demo",
     ),
     Table(
         name="taxon_changes",
@@ -193,7 +195,7 @@ _ALL = (
             flow_run_id=TEXT,
         ),
         written_by="ingest",
-        read_by="ingest",
+        read_by="ingest, watch",
     ),
     Table(
         name="ingest_issues",
@@ -214,8 +216,8 @@ _ALL = (
             last_seen_at=UTC,  # the latest row of a name and kind holds
             flow_run_id=TEXT,
         ),
-        written_by="ingest, boxes, embed, audit, train",
-        read_by="ingest, boxes, embed, audit, train, status",
+        written_by="ingest, boxes, labels, embed, audit, train",
+        read_by="ingest, boxes, labels, embed, audit, train, status, report",
     ),
     Table(
         name="perceptual_hashes",
@@ -280,7 +282,7 @@ _ALL = (
             flow_run_id=TEXT,
         ),
         written_by="embed",
-        read_by="embed, train, status",
+        read_by="embed, train, status, report",
     ),
     Table(
         name="embeddings",
@@ -406,7 +408,7 @@ _ALL = (
             flow_run_id=TEXT,
         ),
         written_by="evaluate, score",
-        read_by="submission scores, people",
+        read_by="submission scores, report, people",
     ),
     Table(
         name="prior_specs",
@@ -509,6 +511,27 @@ _ALL = (
         read_by="submission scores, people",
     ),
     Table(
+        name="reviews",
+        grain="(review_id, observation_id, reason)",
+        key=("review_id", "observation_id", "reason"),
+        columns=_columns(
+            review_id=TEXT,  # hash of the decision and of all that is said of it here
+            observation_id=TEXT,
+            reason=TEXT,  # why a person should look: label_doubted, low_confidence, models_disagree, ...
+            detail=TEXT,  # in words
+            weight=REAL,  # 0 to 1: how strongly it speaks for a look
+            rank=COUNT,  # 1 is the first observation to look at, that of the largest sum of weights
+            dataset=TEXT,
+            model_version=TEXT,
+            decision_id=TEXT,
+            snapshots=TEXT,  # the tables read, as a JSON object of name to version
+            queued_at=UTC,
+            flow_run_id=TEXT,
+        ),
+        written_by="review",
+        read_by="people",
+    ),
+    Table(
         name="ablations",
         grain="cell_id",
         key=("cell_id",),
@@ -567,27 +590,48 @@ _ALL = (
             finished_at=UTC,
         ),
         written_by="every stage of a data set that wrote something",
-        read_by="people",
+        read_by="report, people",
     ),
     Table(
         name="retrain_decisions",
-        grain="flow_run_id",
-        key=("flow_run_id",),
+        grain="retrain_id",
+        key=("retrain_id",),
         columns=_columns(
+            retrain_id=TEXT,  # hash of the models, of what was decided and of what it was decided on
             flow_run_id=TEXT,
             dataset=TEXT,
             model=TEXT,
             champion=_optional(TEXT),  # model version that held the alias before
-            challenger=TEXT,
-            metric=TEXT,
+            challenger=_optional(TEXT),  # null where nothing was trained
+            metric=_optional(TEXT),
             champion_score=_optional(REAL),
-            challenger_score=REAL,
-            decision=TEXT,  # first, promoted or refused
+            challenger_score=_optional(REAL),
+            decision=TEXT,  # first, promoted, refused, or nothing to do
             reason=TEXT,  # in words
+            signals=TEXT,  # what had changed since the last version that was judged, as a JSON object
+            checks=TEXT,  # what was asked of the challenger, and what was found, as a JSON list
             decided_at=UTC,
         ),
         written_by="retrain",
-        read_by="people",
+        read_by="report, people",
+    ),
+    Table(
+        name="promotions",
+        grain="(promotion_id, step)",
+        key=("promotion_id", "step"),
+        columns=_columns(
+            promotion_id=TEXT,  # hash of model, both versions, and how many promotions went before
+            step=TEXT,  # intended, before an alias moves; done, after all have
+            model=TEXT,
+            kind=TEXT,  # promote or rollback
+            from_version=_optional(TEXT),  # the champion before, NAME/VERSION:RUN
+            to_version=TEXT,
+            reason=TEXT,
+            recorded_at=UTC,
+            flow_run_id=TEXT,
+        ),
+        written_by="retrain, promote, rollback",
+        read_by="retrain, promote, rollback, report, people",
     ),
 )
 

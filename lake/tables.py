@@ -27,6 +27,9 @@ from lake.schemas import TABLES, Table
 # conflict by themselves: without it two writers of the same rows would both succeed.
 _SEQUENCE = "taxalake.append"
 _ATTEMPTS = 20
+# Without it every hundredth commit takes along those of more than 30 days ago, and with them every version that a model
+# names: the files would be there and nobody could say which of them belong to it.
+WHOLE_LOG = {"delta.enableExpiredLogCleanup": "false"}
 # deltalake quotes all others as in a URL, and its readers then look for files of the quoted name; ``=`` in a folder
 # is taken for a partition, ``*`` for a pattern.
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._~!$&'()+,;:@-]*")
@@ -75,6 +78,20 @@ class Appended:
     row_count: int  # rows that were new; 0 means that nothing was committed
 
 
+# Called after each commit with the lake, what was appended, and the rows in the order of the contract.
+Listener = Callable[[Lake, Appended, pa.Table], None]
+_listeners: list[Listener] = []
+
+
+def tell_of_commits(listener: Listener) -> None:
+    """Have a function called after each commit of this process, by the thread that has made it; once if told twice.
+
+    The rows are in the table by then: what it raises reaches whoever has appended them and undoes nothing.
+    """
+    if listener not in _listeners:
+        _listeners.append(listener)
+
+
 def create_missing(lake: Lake) -> list[str]:
     """Create the tables that the lake does not hold yet and return their names.
 
@@ -100,6 +117,7 @@ def create_missing(lake: Lake) -> list[str]:
                 partition_by=list(table.partition_by),
                 name=table.name,
                 description=f"One row per {table.grain}.",
+                configuration=WHOLE_LOG,
                 storage_options=dict(lake.storage_options),
             )
         except DeltaError:
@@ -306,7 +324,10 @@ def _commit(
             ) from error
         if known is not None:
             known.written(handle, rows)
-        return Appended(Snapshot(name, handle.version()), rows.num_rows)
+        appended = Appended(Snapshot(name, handle.version()), rows.num_rows)
+        for listener in _listeners:
+            listener(lake, appended, rows)
+        return appended
     raise LakeError(f"{name!r} in {lake.root} was committed to by others {_ATTEMPTS} times in a row; run again")
 
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models.signature import ModelSignature
 from mlflow.types import DataType, ParamSchema, ParamSpec
 
+from modeling.addresses import without_password
 from modeling.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+PREVIOUS_CHAMPION = "previous_champion"
 _PARAMS = (
     ParamSpec("top_k", DataType.long, 5),
     ParamSpec("species", DataType.string, ""),  # one or many; tiles are answered else
@@ -51,6 +54,7 @@ class Version:
     run_id: str
     tags: Mapping[str, str]
     aliases: tuple[str, ...]
+    created_at: datetime
 
     @property
     def model_version(self) -> str:
@@ -129,6 +133,7 @@ class Registry:
             artifacts: Where a database without a server keeps files; None where a server keeps them.
         """
         self.tracking_uri = tracking_uri
+        self._shown = without_password(tracking_uri)
         self._artifacts = artifacts
         # MLflow reports each migration of its own database; people here asked for something else.
         for name in ("mlflow", "alembic"):
@@ -193,6 +198,7 @@ class Registry:
                     version.run_id,
                     dict(version.tags),
                     tuple(sorted(aliases.get(str(version.version), ()))),
+                    datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
                 )
                 for version in found
             ),
@@ -250,12 +256,32 @@ class Registry:
         best: dict[int, str] = dict(totals.groupby(level="image").idxmax().tolist())
         return [best.get(position) for position in range(len(photographs))]
 
+    def holder(self, name: str, alias: str) -> Version | None:
+        """Return the version that an alias names, None where it names none."""
+        return next((version for version in self.versions(name) if alias in version.aliases), None)
+
+    def recorded(self, name: str, recorded_as: str) -> Version:
+        """Return the version that tables know by a name.
+
+        Raises:
+            RegistryError: If it is not here: it was deleted, or the tables are those of another registry.
+        """
+        found = next((version for version in self.versions(name) if version.recorded_as == recorded_as), None)
+        if found is None:
+            raise RegistryError(f"the tables speak of {recorded_as}, which is not in {self.tracking_uri}")
+        return found
+
     def set_alias(self, version: Version, alias: str) -> Version:
         """Let an alias name this version, and no other."""
         self._client.set_registered_model_alias(version.name, alias, str(version.number))
         if alias == CHAMPION and CHALLENGER in version.aliases:
             self._client.delete_registered_model_alias(version.name, CHALLENGER)
         return self.find(version.model_version)
+
+    def remove_alias(self, name: str, alias: str) -> None:
+        """Let an alias name no version any more."""
+        if self.holder(name, alias) is not None:
+            self._client.delete_registered_model_alias(name, alias)
 
     def tag(self, version: Version, tags: Mapping[str, str]) -> None:
         """Write tags on a version."""
@@ -284,7 +310,7 @@ class Registry:
             folder = mlflow.artifacts.download_artifacts(f"{version.uri}/artifacts/head")
         except (MlflowException, OSError) as error:
             raise RegistryError(
-                f"the files of {version.model_version} are not where {self.tracking_uri} has them; MLflow keeps "
+                f"the files of {version.model_version} are not where {self._shown} has them; MLflow keeps "
                 f"absolute paths, so a home that was moved has to be moved back: {error}"
             ) from error
         return heads.load(Path(folder))
@@ -326,7 +352,7 @@ class Registry:
         versions = self.versions(name)
         if not versions:
             there = ", ".join(self.names()) or "none"
-            return f"there is no model {name!r} in {self.tracking_uri}; there is: {there}. `taxalake train` makes one."
+            return f"there is no model {name!r} in {self._shown}; there is: {there}. `taxalake train` makes one."
         aliases = [f"{alias} (version {version.number})" for version in versions for alias in version.aliases]
         return (
             f"the model {name!r} has no {asked}; its aliases are: {', '.join(aliases) or 'none'}; "

@@ -104,6 +104,15 @@ class EvaluationReport:
     pictures: Sequence[Picture] = ()
 
 
+@dataclass(frozen=True)
+class Shown:
+    """An image as an address that holds it."""
+
+    address: str
+    width: int
+    height: int
+
+
 def page(report: EvaluationReport) -> str:
     """Return a report as one HTML document that refers to nothing outside itself and runs no script.
 
@@ -114,22 +123,13 @@ def page(report: EvaluationReport) -> str:
         "title": report.title,
         "facts": report.facts,
         "verdict": _verdict(report),
-        "figures": [(one, _shown(one.title, one.content)) for one in report.figures],
-        "pictures": [(one, _shown(one.title, one.content), list(_names(one))) for one in report.pictures],
+        "figures": [(one, shown(one.title, one.content)) for one in report.figures],
+        "pictures": [(one, shown(one.title, one.content), list(_names(one))) for one in report.pictures],
         "slices": list(_slice_tables(report)),
         "species": [(one, _bar(_known(one.f1))) for one in sorted(report.species, key=_worst_first)[:MOST_SPECIES]],
         "species_count": len(report.species),
     }
     return _template().render(words)
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """An image as an address that holds it."""
-
-    address: str
-    width: int
-    height: int
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,12 @@ def _names(picture: Picture) -> Iterator[tuple[str, str]]:
             yield name, "missed"
 
 
-def _shown(title: str, content: bytes) -> _Shown:
+def shown(title: str, content: bytes) -> Shown:
+    """Return an image as a document holds it.
+
+    Raises:
+        ModelingError: If it is neither a PNG nor a JPEG that can be opened.
+    """
     try:
         with Image.open(BytesIO(content), formats=list(_MEDIA_TYPES)) as image:
             media_type, (width, height) = _MEDIA_TYPES[str(image.format)], image.size
@@ -237,7 +242,7 @@ def _shown(title: str, content: bytes) -> _Shown:
             f"the image {title!r} of {len(content):,} bytes is to be shown, and is no PNG or JPEG that can be opened; "
             f"draw it, or leave it out"
         ) from error
-    return _Shown(f"data:{media_type};base64,{b64encode(content).decode()}", width, height)
+    return Shown(f"data:{media_type};base64,{b64encode(content).decode()}", width, height)
 
 
 def _number(value: float | None) -> str:
@@ -251,8 +256,13 @@ def _number(value: float | None) -> str:
 
 @cache
 def _template() -> Template:
+    return template(_PAGE)
+
+
+def template(file: Path) -> Template:
+    """Return the template of a document in the look of all reports; what is filled in is text and never markup."""
     # An undefined name is an error and not an empty place in a report.
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = _number
     environment.globals["look"] = Markup(_LOOK.read_text("utf-8"))
-    return environment.from_string(_PAGE.read_text("utf-8"))
+    return environment.from_string(file.read_text("utf-8"))

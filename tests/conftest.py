@@ -11,7 +11,8 @@ REPOSITORY = Path(__file__).parents[1]
 # Before anything imports Prefect or a hub: they read these once.
 os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="taxalake-test-prefect-")
 os.environ["HF_HUB_OFFLINE"] = "1"
-for name in [name for name in os.environ if name.startswith("TAXALAKE_") and name != "TAXALAKE_SHARED"]:
+KEPT = {"TAXALAKE_SHARED", "TAXALAKE_SCREENSHOTS"}
+for name in [name for name in os.environ if name.startswith("TAXALAKE_") and name not in KEPT]:
     del os.environ[name]
 # A page of pictures takes seconds: who looks at one asks for it.
 os.environ["TAXALAKE_REPORTS"] = "false"

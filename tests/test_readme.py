@@ -60,8 +60,8 @@ def test_every_flow_of_the_stages_is_deployed():
     deployments = yaml.safe_load((REPOSITORY / "deployments" / "prefect.yaml").read_text())["deployments"]
     entrypoints = {deployment["entrypoint"] for deployment in deployments}
     flows = {
-        f"flows.{path.stem}:{name}"
+        f"flows.{path.stem}.{name}"
         for path in (REPOSITORY / "flows").glob("*.py")
         for name in re.findall(r"^@flow\(.*\)\ndef (\w+)", path.read_text(), re.MULTILINE)
     }
-    assert entrypoints == flows - {"flows.demo:demo"}
+    assert entrypoints == flows - {"flows.demo.demo"}

@@ -1,22 +1,22 @@
 """The deployments on a real Prefect server with a real process worker."""
 
-import os
-import signal
-import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 from homes import REPOSITORY, content, versions
 from prefect import flow
+from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+from servers import Station, running_station
 
+import flows.deploy
+from flows import settings
+from flows.deploy import deploy
 from flows.embed import embed
 from flows.embed_shards import GPU_SLOTS, gpu_slot
 from flows.ingest import ingest_folder
@@ -24,121 +24,25 @@ from flows.orchestration import run_recorded
 from lake import tables
 from lake.tables import Lake
 
-PREFECT = [str(Path(sys.executable).parent / "prefect"), "--no-prompt"]
-SCHEDULED = {"ingest-folder", "ingest-table", "embed", "predict", "evaluate", "retrain"}
+SCHEDULED = {"watch", "retrain", "maintain", "station-report"}
 ON_DEMAND = {
+    *("ingest-folder", "ingest-table", "embed", "predict", "evaluate"),
     *("ingest-plantclef", "ingest-plantclef-quadrats", "ingest-snakeclef", "ingest-inaturalist", "ingest-darwincore"),
     *("ingest-retry", "ingest-taxon-changes", "ingest-boxes", "audit-leakage", "train", "import-timm"),
     *("ablate", "replay", "prior", "sweep", "score", "ensemble", "submit", "submission-score"),
+    *("review", "labels-import", "promote", "rollback", "renew-answers"),
 }
 WITHOUT_DATASET = {
     *("ingest-taxon-changes", "import-timm", "ablate", "replay", "score", "ensemble", "submit", "submission-score"),
+    *("promote", "rollback", "renew-answers"),
 }
-
-
-@dataclass(frozen=True)
-class Station:
-    """A running server, and the environment of those who talk to it."""
-
-    api: str
-    env: dict[str, str]
-
-    def prefect(self, *words: str) -> str:
-        done = subprocess.run(
-            [*PREFECT, *words], env=self.env, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def post(self, path: str, **body: Any) -> Any:
-        for _ in range(5):
-            answer = httpx.post(f"{self.api}/{path}", json=body, timeout=60)
-            # A database that is busy for a moment says so, and nothing was done.
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                break
-            time.sleep(2)
-        answer.raise_for_status()
-        return answer.json()
-
-    def run(self, deployment: str, **parameters: Any) -> dict[str, Any]:
-        """Run a deployment and wait for its end."""
-        name = httpx.get(f"{self.api}/deployments/name/{deployment}", timeout=60).json()
-        started = self.post(f"deployments/{name['id']}/create_flow_run", parameters=parameters)
-        deadline = time.monotonic() + 200
-        while time.monotonic() < deadline:
-            try:
-                run: dict[str, Any] = httpx.get(f"{self.api}/flow_runs/{started['id']}", timeout=60).json()
-            except httpx.TimeoutException:  # a server that shares few processors with a training may be late
-                continue
-            if run["state_type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}:
-                return run
-            time.sleep(0.5)
-        raise TimeoutError(f"{deployment} has not come to an end")
-
-
-def start(words: list[str], env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """Start a process that can be stopped: one begun in the background of a script ignores SIGINT for ever."""
-    with log.open("wb") as file:
-        return subprocess.Popen(
-            words,
-            env=env,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        )
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(30)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture(scope="module")
 def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
-    folder = tmp_path_factory.mktemp("station")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    api = f"http://127.0.0.1:{port}/api"
-    env = {
-        **os.environ,
-        "PREFECT_HOME": str(folder / "prefect"),
-        "PREFECT_API_URL": api,
-        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
-        "PREFECT_WORKER_QUERY_SECONDS": "1",
-        "DO_NOT_TRACK": "true",
-        "TAXALAKE_HOME": str(folder / "home"),
-    }
-    server = start(
-        [*PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)], env, folder / "server.log"
-    )
-    worker = None
-    try:
-        wait_for(f"{api}/health", folder / "server.log")
-        station = Station(api, env)
-        station.prefect("work-pool", "create", "taxalake", "--type", "process")
-        station.prefect("deploy", "--all", "--prefect-file", "deployments/prefect.yaml")
-        worker = start([*PREFECT, "worker", "start", "--pool", "taxalake"], env, folder / "worker.log")
-        yield station
-    finally:
-        for process in (worker, server):
-            if process is not None:
-                stop(process)
-
-
-def wait_for(address: str, log: Path) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(address, timeout=5).status_code == 200:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.3)
-    raise TimeoutError(log.read_text())
+    with running_station(tmp_path_factory.mktemp("station")) as started:
+        started.start_worker()
+        yield started
 
 
 def test_every_stage_is_deployed_with_typed_parameters(station):
@@ -149,11 +53,76 @@ def test_every_stage_is_deployed_with_typed_parameters(station):
         assert deployment["description"]
         properties = deployment["parameter_openapi_schema"]["properties"]
         assert set(deployment["parameters"]) <= set(properties)
-        if flows[deployment["flow_id"]] not in WITHOUT_DATASET:
+        for name, facts in properties.items():
+            assert facts.get("description"), f"{flows[deployment['flow_id']]}: {name}"
+        if flows[deployment["flow_id"]] not in WITHOUT_DATASET | SCHEDULED:
             assert properties["dataset"]["type"] == "string"
 
 
-def test_a_cron_schedule_creates_its_runs(station):
+def test_what_runs_by_itself_asks_for_nothing_that_a_fresh_place_lacks(station):
+    for deployment in station.post("deployments/filter"):
+        if deployment["schedules"]:
+            assert deployment["parameter_openapi_schema"].get("required", []) == []
+            assert deployment["parameters"] == {}
+
+
+def test_a_second_deploying_changes_nothing_and_another_setting_what_it_is_about(station):
+    def seen() -> dict[str, str]:
+        things = [*station.post("deployments/filter"), *station.post("automations/filter")]
+        return {thing["id"]: thing["updated"] for thing in things}
+
+    place, before = settings.load(home=station.folder / "home"), seen()
+    report = deploy(place, station.api)
+    assert (report.made, report.changed, report.deployments) == ([], [], len(SCHEDULED | ON_DEMAND))
+    assert "nothing was changed" in report.lines()[0]
+    assert seen() == before
+    other = place.model_copy(update={"watch_seconds": 60, "quiet_seconds": 30})
+    assert deploy(other, station.api).changed == ["watch/station", "retrain/station", "automation 'taxalake: new data'"]
+    assert seen().keys() == before.keys()
+    (schedule,) = station.get("deployments/name/watch/station")["schedules"]
+    assert schedule["schedule"]["interval"] == 60
+    deploy(place, station.api)
+
+
+def test_what_people_have_changed_in_the_pages_stays(station):
+    place = settings.load(home=station.folder / "home")
+    with temporary_settings({PREFECT_API_URL: station.api}), get_client(sync_client=True) as client:
+        embedding = client.read_deployment_by_name("embed/station")
+        (automation,) = client.read_automations_by_name("taxalake: new data")
+        client.request(
+            "PATCH",
+            "/deployments/{id}",
+            path_params={"id": embedding.id},
+            json={"parameters": {"dataset": "mine"}},
+        )
+        client.pause_automation(automation.id)
+        deploy(place.model_copy(update={"quiet_seconds": 45}), station.api)
+        assert client.read_deployment_by_name("embed/station").parameters == {"dataset": "mine"}
+        (changed,) = client.read_automations_by_name("taxalake: new data")
+        assert (changed.enabled, changed.trigger.within.total_seconds()) == (False, 45)
+        client.resume_automation(automation.id)
+    deploy(place, station.api)
+
+
+def test_deploying_without_a_server_says_where_one_comes_from(taxalake, monkeypatch, tmp_path):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    told = taxalake("deploy")
+    assert told.code == 1
+    assert "no Prefect server is configured" in told.err
+    assert "taxalake serve" in told.err
+    with pytest.raises(settings.SettingsError, match=r"answers at http://127.0.0.1:9/api"):
+        deploy(settings.load(home=tmp_path / "home"), "http://127.0.0.1:9/api")
+
+
+def test_an_installed_package_brings_what_is_deployed():
+    pyproject = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    brought = pyproject["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert brought == {"deployments/prefect.yaml": "flows/prefect.yaml"}
+    assert Path(flows.deploy.__file__).with_name("prefect.yaml") in flows.deploy._FILES
+
+
+def test_a_schedule_creates_its_runs(station):
     """A scheduler that fails in every loop leaves the server healthy and creates none."""
     deadline = time.monotonic() + 60
     flows: set[str] = set()
@@ -189,10 +158,10 @@ def test_deployed_flows_run_through_a_worker_to_completed(station, flora, backbo
     logs = station.post("logs/filter", logs={"level": {"ge_": 20}}, limit=200)
     assert any("found 60 = kept 60" in line["message"] for line in logs)
     artifacts = station.post("artifacts/filter")
-    (picture,) = (artifact for artifact in artifacts if artifact["key"] == "intake-plants-figure")
+    (picture,) = (artifact for artifact in artifacts if artifact["key"] == "ingest-plants-intake")
     assert picture["data"].startswith("data:image/png;base64,")
-    (counts,) = (artifact for artifact in artifacts if artifact["key"] == "intake-plants")
-    assert "| kept | 60 |" in counts["data"]
+    (words,) = (artifact for artifact in artifacts if artifact["key"] == "ingest-table-plants")
+    assert "kept 60" in words["data"]
     assert any(artifact["type"] == "progress" and artifact["data"] == 100.0 for artifact in artifacts)
 
 
@@ -230,7 +199,7 @@ def test_the_shards_of_an_embedding_are_task_runs(station, flora, backbone, tmp_
 
 def test_slots_for_gpus_are_asked_for_by_flow_runs_on_gpus_and_by_no_others(station, recorded):
     def taken() -> int:
-        return int(httpx.get(f"{station.api}/v2/concurrency_limits/{GPU_SLOTS}", timeout=60).json()["active_slots"])
+        return int(station.get(f"v2/concurrency_limits/{GPU_SLOTS}")["active_slots"])
 
     @flow
     def look(*devices: list[str]) -> list[int]:
@@ -245,8 +214,11 @@ def test_slots_for_gpus_are_asked_for_by_flow_runs_on_gpus_and_by_no_others(stat
         with gpu_slot(["cuda:0"]):
             return "went on"
 
-    assert unlimited() == "went on"
-    station.post("v2/concurrency_limits/", name=GPU_SLOTS, limit=2)
+    assert station.get(f"v2/concurrency_limits/{GPU_SLOTS}")["limit"] == 1
     assert look(["cpu"], ["cuda:0"], ["cuda:0", "cuda:1"], ["cpu", "cpu"]) == [0, 1, 1, 0]
     with gpu_slot(["cuda:0", "cuda:1"]):
         assert taken() == 0, "outside of a flow run there is nobody to ask"
+    with get_client(sync_client=True) as client:
+        client.delete_global_concurrency_limit_by_name(GPU_SLOTS)
+    assert unlimited() == "went on"
+    assert deploy(settings.load(home=station.folder / "home"), station.api).made == [f"concurrency limit {GPU_SLOTS}"]

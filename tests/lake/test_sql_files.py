@@ -22,6 +22,9 @@ FRAMES = {
     *("parts", "base_quadrats", "venomous_species", "costs", "members"),
     *("observation_numbers", "species_numbers", "part_scores", "part_tiles", "chosen_parts"),
     *("known_taxa", "weights"),
+    *("learnt", "offered"),
+    *("corrections", "queue", "reasons", "probabilities", "scheme_answers", "model_answers"),
+    *("rivals", "reviewed_observations"),
 }
 
 each_question = pytest.mark.parametrize("file", QUESTIONS, ids=lambda file: file.stem)

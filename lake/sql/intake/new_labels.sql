@@ -1,4 +1,4 @@
--- The label sets in which a source differs from its own last word; a changed set is written whole.
+-- The label sets in which a source differs from its own last word, but for those that a review has overruled.
 -- grain: one row per (observation_id, species_id)
 -- tables: outcomes, source_species, labels
 -- params: $dataset, $source_uri, $now
@@ -76,6 +76,40 @@ held_sets as (
     group by observation_id
 ),
 
+-- who speaks by a plain name, and not from a place where photographs lie, has looked at them: a review
+reviewed as (
+    select
+        observation_id,
+        max(labelled_at) as labelled_at
+    from labels
+    where dataset = $dataset and status = 'given' and not contains(source, '/')
+    group by observation_id
+),
+
+said_sets as (
+    select
+        labels.observation_id,
+        labels.labelled_at,
+        list(labels.species_id order by labels.species_id) as species_ids
+    from labels
+    semi join reviewed on labels.observation_id = reviewed.observation_id
+    where labels.dataset = $dataset and labels.status = 'given'
+    group by labels.observation_id, labels.source, labels.labelled_at
+),
+
+-- what the review had before its eyes: a source that says it for the first time, such as a table under another name,
+-- brings no news; one that has spoken before and says something else now does
+overruled as (
+    select distinct
+        said_sets.observation_id,
+        said_sets.species_ids
+    from said_sets
+    inner join reviewed on said_sets.observation_id = reviewed.observation_id
+    anti join own_words on said_sets.observation_id = own_words.observation_id
+    where said_sets.labelled_at < reviewed.labelled_at
+),
+
+-- a changed set is written whole
 changed as (
     select
         spoken_of.observation_id,
@@ -84,7 +118,9 @@ changed as (
     from spoken_of
     left join given_sets on spoken_of.observation_id = given_sets.observation_id
     left join held_sets on spoken_of.observation_id = held_sets.observation_id
-    where given_sets.species_ids is distinct from held_sets.species_ids
+    left join overruled
+        on given_sets.observation_id = overruled.observation_id and given_sets.species_ids = overruled.species_ids
+    where overruled.species_ids is null and given_sets.species_ids is distinct from held_sets.species_ids
 ),
 
 written as (

@@ -107,3 +107,37 @@ def test_a_row_about_another_photograph_of_that_name_labels_nothing():
     ]
     found = labels(rows_of, [(2, "s1"), (3, "s2"), (4, "s3")])
     assert [species for _, species, _ in found] == ["s1", "s3"]
+
+
+X, REVIEWED = ("o1", "s1", "/a.csv", "given", day(1)), ("o1", "s9", "review", "given", day(2))
+
+
+def test_what_a_review_has_corrected_is_not_undone_by_the_source_that_it_corrected():
+    held = [("o1", "s1", "me", "given", day(1)), REVIEWED]
+    assert labels([(2, "o1", "known")], [(2, "s1")], held) == []
+
+
+def test_a_source_that_changes_its_word_after_a_review_is_heard():
+    held = [("o1", "s1", "me", "given", day(1)), REVIEWED]
+    assert labels(NEW, [(2, "s2")], held) == [("o1", "s2", "given")]
+    back = [*held, ("o1", "s2", "me", "given", day(3))]
+    assert labels(NEW, [(2, "s1")], back) == [("o1", "s1", "given")]
+
+
+def test_what_a_review_has_overruled_is_no_news_from_a_source_that_says_it_for_the_first_time():
+    assert labels(NEW, [(2, "s1")], [X, REVIEWED]) == []
+    assert labels(NEW, [(2, "s2")], [X, REVIEWED]) == [("o1", "s2", "given")]
+
+
+def test_a_first_word_is_held_against_the_whole_set_that_was_overruled():
+    held = [X, ("o1", "s2", "/a.csv", "given", day(1)), REVIEWED]
+    assert labels(NEW, [(2, "s1"), (2, "s2")], held) == []
+    assert labels(NEW, [(2, "s1")], held) == [("o1", "s1", "given")]
+
+
+def test_only_a_review_overrules_and_only_what_was_said_before_it():
+    by_a_source = ("o1", "s9", "/b.csv", "given", day(2))
+    assert labels(NEW, [(2, "s1")], [X, by_a_source]) == [("o1", "s1", "given")]
+    later = ("o1", "s1", "/a.csv", "given", day(3))
+    assert labels(NEW, [(2, "s1")], [REVIEWED, later]) == [("o1", "s1", "given")]
+    assert labels(NEW, [(2, "s1")], [X, (*REVIEWED, "e")]) == [("o1", "s1", "given")]
