@@ -23,6 +23,7 @@ from modeling.errors import RegistryError
 from modeling.registry import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION, Registry
 
 COLUMNS = ("image", "species_id", "observation", "split", "scientific_name")
+QUICK = {"head": "discriminant"}  # solved, not fitted step by step; who comes after is trained alike
 
 
 def take_in(home, flora, rows, path):
@@ -71,7 +72,7 @@ def poor(home, flora, backbone, tmp_path):
         tmp_path / "poor.csv",
     )
     embed.fn("plants", backbone, home=home)
-    train.fn("plants", "flora", home=home)
+    train.fn("plants", "flora", home=home, recipe=QUICK)
     assert champion(home).number == 1
     return home
 
@@ -99,7 +100,7 @@ def test_a_worse_challenger_is_refused_with_the_reason(home, flora, backbone, tm
     rows = rows_of(flora)
     take_in(home, flora, rows, tmp_path / "right.csv")
     embed.fn("plants", backbone, home=home)
-    train.fn("plants", "flora", home=home)
+    train.fn("plants", "flora", home=home, recipe=QUICK)
     take_in(home, flora, turned(rows, {"train"}), tmp_path / "poisoned.csv")
     outcome = retrained(home)
     assert outcome.decision == "refused"
@@ -124,7 +125,7 @@ def test_labels_that_were_mixed_up_also_where_they_judge_are_refused_until_someb
     rows = rows_of(flora)
     take_in(home, flora, rows, tmp_path / "right.csv")
     embed.fn("plants", backbone, home=home)
-    train.fn("plants", "flora", home=home)
+    train.fn("plants", "flora", home=home, recipe=QUICK)
     take_in(home, flora, turned(rows, {"train", "val", "test"}), tmp_path / "poisoned.csv")
     outcome = retrained(home)
     # By the labels of today it is far better: they have taught it.
@@ -143,7 +144,7 @@ def test_too_little_new_is_not_worth_a_training_unless_it_is_asked_for(home, flo
     later = [row for row in rows if row["split"] == "train"][:4]
     take_in(home, flora, [row for row in rows if row not in later], tmp_path / "first.csv")
     embed.fn("plants", backbone, home=home)
-    train.fn("plants", "flora", home=home)
+    train.fn("plants", "flora", home=home, recipe=QUICK)
     take_in(home, flora, rows, tmp_path / "all.csv")
     outcome = retrained(home)
     assert outcome.decision == "nothing to do"
@@ -160,7 +161,7 @@ def test_a_new_species_is_worth_a_training_however_rare_it_is(home, flora, backb
     few = [row for row in rows if row["species_id"] == rare and row["split"] == "train"][:2]
     take_in(home, flora, first, tmp_path / "first.csv")
     embed.fn("plants", backbone, home=home)
-    train.fn("plants", "flora", home=home)
+    train.fn("plants", "flora", home=home, recipe=QUICK)
     take_in(home, flora, first + few, tmp_path / "all.csv")
     outcome = retrained(home)
     assert outcome.challenger == "flora/2"
@@ -168,7 +169,7 @@ def test_a_new_species_is_worth_a_training_however_rare_it_is(home, flora, backb
 
 
 def test_every_model_of_a_data_set_is_retrained_where_none_is_named(poor, flora, tmp_path):
-    train.fn("plants", "other", home=poor)
+    train.fn("plants", "other", home=poor, recipe=QUICK)
     take_in(poor, flora, rows_of(flora), tmp_path / "right.csv")
     report = retrain.fn("plants", home=poor)
     assert [(outcome.model, outcome.decision) for outcome in report.outcomes] == [
@@ -182,7 +183,7 @@ def test_every_model_of_a_data_set_is_retrained_where_none_is_named(poor, flora,
 def test_a_retrain_that_died_before_its_verdict_is_judged_by_the_next(poor, flora, tmp_path):
     take_in(poor, flora, rows_of(flora), tmp_path / "right.csv")
     # As a run leaves it that was killed after the registration: a version that nobody has judged.
-    assert train.fn("plants", "flora", home=poor).model_version == "flora/2"
+    assert train.fn("plants", "flora", home=poor, recipe=QUICK).model_version == "flora/2"
     assert champion(poor).number == 1
     assert retrained(poor).decision == "promoted"
     assert champion(poor).number == 2
@@ -269,7 +270,7 @@ EFFECTS = (
 def test_a_retrain_that_dies_at_any_step_of_the_promotion_is_completed_by_the_next(poor, flora, tmp_path, monkeypatch):
     predict.fn("plants", "flora", home=poor)
     take_in(poor, flora, rows_of(flora), tmp_path / "right.csv")
-    train.fn("plants", "flora", home=poor)
+    train.fn("plants", "flora", home=poor, recipe=QUICK)
     ended, steps = {}, []
     for step in itertools.count():
         copy, place = tmp_path / f"died{step}", tmp_path / f"died{step}.db"

@@ -43,7 +43,7 @@ def page(station) -> Iterator[Any]:
         shown = browser.new_page(viewport={"width": 1400, "height": 1000})
         shown.set_default_timeout(PATIENCE)
         shown.strangers = []
-        shown.on("response", lambda answer: shown.strangers.append(answer.url) if is_strange(answer.url) else None)
+        shown.on("request", lambda asked: shown.strangers.append(asked) if is_strange(asked.url) else None)
         yield shown
         browser.close()
 
@@ -151,9 +151,9 @@ def test_the_registry_shows_the_champion_its_tags_and_its_figures(station, page,
     picture("run-figures")
 
 
-def test_no_page_has_had_an_answer_from_elsewhere(page):
+def test_no_page_asks_anything_of_strangers(page):
     """Prefect's pages ask a company that counts visitors; the station's own policy keeps them from it."""
-    assert page.strangers == []
+    assert [asked.url for asked in page.strangers if asked.failure != "csp"] == []
 
 
 def model_versions(station: Served, name: str) -> list[dict[str, str]]:
