@@ -35,14 +35,16 @@ Flags: TypeAlias = NDArray[np.bool_]
 class Estimate:
     """A score, what it is in each resample, and the range that 95 of 100 resamples give.
 
-    The range reaches from the 2.5th to the 97.5th percentile, moved to have the median at the value. A resample holds
-    fewer species than the whole, so that macro F1 lies lower in nearly all of them than it is: how far they scatter is
-    what another sample would do, where they lie is not.
+    The range reaches from the 2.5th to the 97.5th percentile. That of a score is moved to have the median at the value:
+    a resample holds fewer species than the whole, so that macro F1 lies lower in nearly all of them than it is; how far
+    they scatter is what another sample would do, where they lie is not. Of a difference of two scores that cancels
+    out, and moving it would call more than chance what many resamples do not show at all.
     """
 
     value: float
     resampled: Floats | None  # (B,); NaN where a resample has nothing to score; None of fewer than two units
     bounds: tuple[float, float] = (0.0, 1.0)  # what the score can be at all
+    is_difference: bool = False
 
     @property
     def low(self) -> float | None:
@@ -68,14 +70,14 @@ class Estimate:
         """
         bounds = (self.bounds[0] - other.bounds[1], self.bounds[1] - other.bounds[0])
         if self.resampled is None and other.resampled is None:
-            return Estimate(self.value - other.value, None, bounds)
+            return Estimate(self.value - other.value, None, bounds, is_difference=True)
         if self.resampled is None or other.resampled is None or len(self.resampled) != len(other.resampled):
             sizes = [0 if one.resampled is None else len(one.resampled) for one in (self, other)]
             raise ValueError(
                 f"a paired difference needs the same resamples on both sides, not {sizes[0]} and {sizes[1]}: "
                 f"compute both with one Resamples"
             )
-        return Estimate(self.value - other.value, self.resampled - other.resampled, bounds)
+        return Estimate(self.value - other.value, self.resampled - other.resampled, bounds, is_difference=True)
 
     @cached_property
     def _range(self) -> tuple[float, float] | None:
@@ -85,6 +87,8 @@ class Estimate:
         if not len(scored):
             return None
         low, middle, high = np.percentile(scored, [2.5, 50, 97.5])
+        if self.is_difference:
+            return float(min(low, self.value)), float(max(high, self.value))
         least, most = self.bounds
         return float(max(least, self.value - (middle - low))), float(min(most, self.value + (high - middle)))
 

@@ -340,3 +340,16 @@ def test_without_snakes_of_both_kinds_track_1_is_missing(species):
     found = resampling.one_species(true, true, np.ones(3, int), 9, Resamples.of_observations(3), VENOMOUS)
     assert found.keys() >= {"snakeclef_track2"}
     assert "snakeclef_track1" not in found
+
+
+def test_a_difference_that_many_resamples_do_not_show_is_not_more_than_chance():
+    # Of 24 observations two gain: in one of eight resamples neither is drawn.
+    before, after = np.zeros(24), np.concatenate([np.ones(2), np.zeros(22)])
+    draws = Resamples.of_observations(24)
+
+    def mean_of(values):
+        return draws.of_observations_drawn(lambda times: {"mean": values @ times / 24})["mean"]
+
+    gain = mean_of(after).minus(mean_of(before))
+    assert (gain.low, gain.is_real) == (0.0, False)
+    assert gain.low <= gain.value <= gain.high
