@@ -7,7 +7,7 @@ import typer
 
 from flows.cli_options import Asked, Home, Json
 
-_DIALECTS = "plantclef2024|plantclef2025|snakeclef"
+_DIALECTS = "plantclef2024|plantclef2025|plantclef2026|snakeclef"
 Decision = Annotated[str, typer.Option(help="Id of the decision, or how it begins.")]
 submission_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -15,7 +15,7 @@ submission_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 def submit(
     context: typer.Context,
     decision: Decision,
-    dialect: Annotated[str, typer.Option(metavar=_DIALECTS, help="How the contest wants it (2025: 2026 too).")],
+    dialect: Annotated[str, typer.Option(metavar=_DIALECTS, help="How the contest wants it (2026 as 2025).")],
     out: Annotated[Path | None, typer.Option(help="The file; else one in the home's submissions.")] = None,
     home: Home = None,
     as_json: Json = False,

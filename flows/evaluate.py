@@ -9,7 +9,9 @@ from pydantic import BaseModel
 from flows import settings
 from flows.orchestration import Clock, flow_run_id, told
 from flows.predict import predict_tiles, predicted_parts, refuse_beside_rule, rule_of
-from lake import decisions, embeddings, evaluations, ledger
+from lake import decisions, embeddings, evaluations, ledger, sweeps
+from lake.rules import MANY
+from lake.sweeps import Choice
 from modeling.errors import TrainingError
 from modeling.recipe import Recipe
 
@@ -26,6 +28,7 @@ class EvaluateReport(BaseModel):
     scheme_id: str
     rule: dict[str, object]
     priors: list[str]  # what each prior of the rule did
+    chosen: Choice | None  # the sweep that chose the rule on observations of these, if one did
     metrics: dict[str, float]
     ranges: dict[str, tuple[float | None, float | None]]  # of 95 of 100 resamples of the observations
     chance: dict[str, float]
@@ -48,9 +51,26 @@ class EvaluateReport(BaseModel):
             f"{self.scheme_id}{again}:",
             *(f"  {metric:27} {value:9.4f}{self._beside(metric)}" for metric, value in self.metrics.items()),
             *self.priors,
+            *([] if self.chosen is None else [self._optimism(self.chosen)]),
             *([f"accuracy without looking: {blind}"] if blind else []),
             *([f"the report: {self.page}"] if self.page else []),
         ]
+
+    def _optimism(self, chosen: Choice) -> str:
+        """Return on how many of the observations the rule was chosen, and what it is worth on others."""
+        said = (
+            f"the rule was chosen on {chosen.observations} of these observations ({chosen.split}; sweep "
+            f"{chosen.sweep_id}, {chosen.model_version.partition(':')[0]}): these scores are too good to be true; "
+        )
+        metric = usual_metric(str(self.rule["species"]))
+        if metric not in chosen.held_out:
+            return f"{said}the sweep has no score on observations that it did not choose on"
+        low, high = chosen.held_out_ranges[metric]
+        within = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
+        return (
+            f"{said}on {chosen.held_out_observations} that it was not chosen on ({chosen.held_out_on}) {metric} was "
+            f"{chosen.held_out[metric]:.4f}{within}"
+        )
 
     def _beside(self, metric: str) -> str:
         """Return the range of a metric and what chance would score."""
@@ -135,6 +155,7 @@ def evaluate(
         scheme_id=chosen.tilings,
         rule=chosen.spec,
         priors=[effect.words for effect in decision.effects],
+        chosen=sweeps.choice(lake, dataset, chosen.rule_id, scope.split),
         metrics=scores.metrics,
         ranges={metric: scores.range_of(metric) for metric in scores.metrics},
         chance=scores.chance,
@@ -148,6 +169,11 @@ def evaluate(
         committed=committed,
     )
     return told(report)
+
+
+def usual_metric(species: str) -> str:
+    """Return the score that rules for one or many species are judged by where nobody says another one."""
+    return "macro_f1_per_observation" if species == MANY else "macro_f1"
 
 
 def require_unseen(version: "Version", dataset: str, split_id: str, split: str) -> None:

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 _PICTURES = 4  # of each report: a quadrat is a megabyte
 _PICTURE_PX = 480
-_OF_A_PROBABILITY = ("mean", "max", "mode", "votes", "noisy_or")
+_NO_CALIBRATION = (
+    "How sure the answers are is not held against how often they are right: only the score of one species, pooled by "
+    "the mean and weighed by no prior, is a probability."
+)
 
 
 def write(
@@ -61,12 +64,13 @@ def write(
             EvaluationReport(
                 title=f"{version.model_version} on {_side(decision)} of {decision.scope.dataset}",
                 facts=_facts(version, decision, rule, scored),
-                headline=_headline(scored),
+                headline=_headline(scored, drawn.has_transects),
                 without_looking=[report.Baseline(name, values) for name, values in sorted(scored.beside.items())],
                 slices=drawn.slices,
                 species=drawn.species,
                 figures=drawn.figures(),
                 pictures=drawn.pictures(),
+                not_drawn=[] if drawn.is_probable else [_NO_CALIBRATION],
             )
         )
     passing = file.with_suffix(".partial")
@@ -95,6 +99,15 @@ class _Drawn:
         self._given = given.filter(pc.equal(given["rank"], 1)) if decision.species == ONE else given
         self._truth = _by_observation(scored.truth)
         self._found = _by_observation(self._given)
+
+    @property
+    def has_transects(self) -> bool:
+        """Whether it is known of any scored quadrat on which transect it lies."""
+        records = [one for one in self._scored.snapshots if one.table == "image_records"]
+        dataset = self._decision.scope.dataset
+        facts = query.answer(self._place.lake, "labels/observation_facts", records, dataset=dataset)
+        rows = zip(facts["observation_id"].to_pylist(), facts["transect"].to_pylist(), strict=True)
+        return any(transect for observation, transect in rows if observation in self._truth)
 
     @property
     def slices(self) -> list[SliceScore]:
@@ -161,7 +174,7 @@ class _Drawn:
             drawn = evaluation_figures.draw_confusion_matrix(named, self._folder / "confusions.png")
             words = "What the species that are confused most were taken for."
             figures.append(Figure("Confusions", words, drawn.read_bytes()))
-        if self._is_probable and self._given.num_rows:
+        if self.is_probable and self._given.num_rows:
             figures.append(self._reliability())
         metric = "accuracy" if self._decision.species == ONE else "macro_f1_per_observation"
         parts = [one for one in self.slices if one.metric == metric]
@@ -171,10 +184,10 @@ class _Drawn:
         return figures
 
     @property
-    def _is_probable(self) -> bool:
-        """Whether scores are probabilities."""
+    def is_probable(self) -> bool:
+        """Whether scores are probabilities; a mean over tiles of a quadrat is a share of its ground."""
         rule = self._rule
-        return rule.pools_by in _OF_A_PROBABILITY and not rule.priors and rule.grouping != "frequency"
+        return rule.species == ONE and rule.pools_by == "mean" and not rule.priors
 
     def pictures(self) -> list[Picture]:
         """Show the observations that were answered worst: quadrats with their tiles, else photographs."""
@@ -245,10 +258,12 @@ class _Drawn:
         return self._names.get(species_id, species_id)
 
 
-def _headline(scored: Evaluation) -> list[Score]:
+def _headline(scored: Evaluation, has_transects: bool) -> list[Score]:
     return [
         Score(metric, value, *scored.range_of(metric), scored.chance.get(metric))
         for metric, value in scored.metrics.items()
+        # Where each quadrat is a transect of its own it says again what the mean over observations says.
+        if has_transects or metric != "macro_f1_per_transect"
     ]
 
 

@@ -82,7 +82,7 @@ def identify(
         tiling: That is asked for here: it goes before that of the rule, and that before the settings'.
 
     Raises:
-        SettingsError: If the rule asks for what only a data set has: priors, dates, venomous species.
+        SettingsError: If the rule asks for what only a data set has: priors, dates, venomous species, a mean number.
     """
     from modeling.registry import Registry
 
@@ -99,6 +99,12 @@ def identify(
             raise settings.SettingsError(
                 f"{rule_file} asks for priors, dates of quadrats or venomous species, which only a data set has: "
                 f"ingest the photographs and predict them"
+            )
+        if rule.mean_species is not None:
+            raise settings.SettingsError(
+                f"{rule_file} keeps mean_species = {rule.mean_species:g} in the mean of all that is answered together, "
+                f"so that a photograph would be answered otherwise alone than in company: say threshold = X in its "
+                f"place; the file that a sweep writes, and its report, tell the one that the mean came to"
             )
         if rule.tilings and tiling is None:
             place = place.model_copy(update={"tiling": rule.tilings})

@@ -63,7 +63,7 @@ class PriorReport(BaseModel):
         """The report for people."""
         again = "" if self.committed else " (known before, nothing new)"
         if self.kind == MASK:
-            species = f"keeps {self.species_possible} of {self.species} species"
+            species = f"keeps {self.species_possible} of {self.species} species on record"
         elif self.kind == TAXONOMY:
             species = f"{self.species} species"
         else:

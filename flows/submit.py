@@ -195,7 +195,7 @@ def submit(decision: str, dialect: str, out: Path | None = None, home: Path | No
 
     Args:
         decision: Id of the decision, or how it begins.
-        dialect: plantclef2024, plantclef2025 (of 2026 too) or snakeclef.
+        dialect: plantclef2024, plantclef2025, plantclef2026 (the same) or snakeclef.
         out: The file, which is replaced; by default one in the home's submissions, named by what it is.
         home: The place's home.
     """

@@ -14,14 +14,14 @@ from prefect import flow
 from pydantic import BaseModel
 
 from flows import settings
-from flows.evaluate import require_unseen
+from flows.evaluate import require_unseen, usual_metric
 from flows.orchestration import Clock, flow_run_id, in_flow_run, progress, told
 from flows.parts import levels_of, needed, parts_of
 from flows.predict import at_tilings_of, canonical, predict_tiles
 from flows.prefect_pages import show_figures, show_table
 from lake import decisions, embeddings, labels, ledger, query, sweeps, tables, weighing
 from lake.decisions import Scope
-from lake.errors import LakeError
+from lake.errors import LakeError, PriorUnfitError
 from lake.rules import MANY, DecisionRule
 from lake.sweeps import Tried
 from lake.tables import Snapshot
@@ -46,6 +46,8 @@ class RuleReport(BaseModel):
 
     def words(self, metric: str) -> str:
         """A score with its range."""
+        if metric not in self.scores:
+            return "not scored there"
         low, high = self.ranges[metric]
         return f"{self.scores[metric]:.4f}" + ("" if low is None or high is None else f" ({low:.3f} to {high:.3f})")
 
@@ -64,7 +66,9 @@ class SweepReport(BaseModel):
     held_out_on: str  # the side that the best rule had not seen; empty where there is none
     held_out_observations: int
     held_out: RuleReport | None  # the best rule there
+    held_out_refused: str  # why the best rule cannot be applied there; empty where it can
     best_rule: str  # a file that `--rule` takes
+    threshold: float | None  # that the best rule's mean number of species comes to where it was chosen
     figure: str
     sweep_id: str
     seconds: float
@@ -73,28 +77,53 @@ class SweepReport(BaseModel):
     def lines(self) -> list[str]:
         """The report for people."""
         lines = [
-            f"{self.model_version} on {self.dataset}: {len(self.rules)} rules on {self.observations} observations "
-            f"({self.chosen_on}), {self.seconds:.0f} s; by {self.metric}:"
+            f"{self.model_version} on {self.dataset}: {_count(len(self.rules), 'rule')} on "
+            f"{_count(self.observations, 'observation')} ({self.chosen_on}), {self.seconds:.0f} s; by {self.metric}:"
         ]
-        lines += [f"  {rule.words(self.metric)}: {rule.choices or 'as usual'}" for rule in self.rules[:_TOP]]
-        if len(self.rules) > _TOP:
-            lines.append(f"  ... {len(self.rules) - _TOP} more, in the table sweeps (sweep_id {self.sweep_id})")
-        lines += [f"{count} combinations were left out: {why}" for why, count in self.excluded.items()]
-        lines.append(f"{self.as_good} of the others may be as good: their difference to the best one may be chance")
-        if self.held_out is None:
+        equals = self._equals()
+        for alike in equals[:_TOP]:
+            beside = f" (and {len(alike) - 1} that score the same)" if len(alike) > 1 else ""
+            lines.append(f"  {alike[0].words(self.metric)}: {alike[0].choices or 'as usual'}{beside}")
+        if len(equals) > _TOP:
+            more = sum(len(alike) for alike in equals[_TOP:])
+            lines.append(f"  ... {more} more, in the table sweeps (sweep_id {self.sweep_id})")
+        lines += [
+            f"{_count(count, 'combination')} {'was' if count == 1 else 'were'} left out: {why}"
+            for why, count in self.excluded.items()
+        ]
+        if len(self.rules) > 1:
+            lines.append(f"{self.as_good} of the others may be as good: the difference to the best one may be chance")
+        if self.held_out_refused:
+            lines.append(
+                f"what the best one is worth nobody knows: on the {_count(self.held_out_observations, 'observation')} "
+                f"that it was not chosen on ({self.held_out_on}) it cannot be applied: {self.held_out_refused}"
+            )
+        elif self.held_out is None:
             lines.append(
                 f"no observation of {self.dataset} was kept from the choice: the best score is too good to be true"
             )
         else:
             lines.append(
-                f"the best one on {self.held_out_observations} observations that it was not chosen on "
+                f"the best one on {_count(self.held_out_observations, 'observation')} that it was not chosen on "
                 f"({self.held_out_on}): {self.metric} {self.held_out.words(self.metric)}"
             )
         lines.append(
             f"use it: taxalake evaluate --dataset {self.dataset} --model {self.model_version} --rule {self.best_rule}"
         )
+        if self.threshold is not None:
+            lines.append(
+                f"its mean_species is of many observations together; where it was chosen it is threshold = "
+                f"{self.threshold!r}, which goes with single photographs (identify) too: write that in its place"
+            )
         lines.append(f"all of them: {self.figure}")
         return lines
+
+    def _equals(self) -> list[list[RuleReport]]:
+        """Return the rules that have all scores alike together, in the order of the best ones."""
+        alike: dict[str, list[RuleReport]] = {}
+        for rule in self.rules:
+            alike.setdefault(repr(sorted(rule.scores.items())), []).append(rule)
+        return list(alike.values())
 
 
 @dataclass(frozen=True)
@@ -127,7 +156,8 @@ def sweep(
         dataset: With labels.
         model: NAME, NAME@alias or NAME/VERSION.
         home: The place's home.
-        metric: That the best rule is chosen by; macro_f1_per_observation for many species, macro_f1 for one.
+        metric: That the best rule is chosen by, any that ``evaluate`` tells; macro_f1_per_observation for many
+            species, macro_f1 for one.
         split_id: Whose validation side; by default that of the model's training, else the place's.
         backbone: Where the model's backbone is now, if not where it was in training.
     """
@@ -141,19 +171,25 @@ def sweep(
     embeddings.require_dataset(lake, dataset)
     tried_rules, excluded = _rules(asked, at_tilings_of(version, place).tiling)
     first = tried_rules[0]
-    by = metric or ("macro_f1_per_observation" if first.species == MANY else "macro_f1")
+    by = metric or usual_metric(first.species)
     # A prior that is not there is an error before anything is embedded.
     for rule in {rule.priors: rule for rule in tried_rules}.values():
         weighing.resolved(lake, rule, dataset)
     sides = _sides(place, version, dataset, split_id)
+    both = _both(sides)
+    facts, truth, species = _known(place, dataset, first.species, both)
+    _require_metric(by, sweeps.metrics(first.species, _of(truth, sides.chosen), facts, species), dataset)
     stored = decisions.predicted_schemes(lake, dataset, version.recorded_as)
     schemes = needed([rule.tilings for rule in tried_rules], stored)
     place = place.model_copy(update={"tiling": "+".join(schemes)})
-    both = _both(sides)
     predict_tiles(place, registry, version, both, backbone, run_id)
     parts = {rule.tilings: parts_of(rule.tilings, schemes) for rule in tried_rules}
-    facts, truth, species = _known(place, dataset, first.species, both)
     species_count = int(version.tags["species"])
+
+    left_out: Counter[str] = Counter()
+
+    def leave_out(why: str) -> None:
+        left_out[why] += 1
 
     def tried_on(scope: Scope, some: Sequence[DecisionRule], title: str) -> tuple[list[Tried], tuple[Snapshot, ...]]:
         with progress(title, len(some), "rules") as advance:
@@ -169,11 +205,19 @@ def sweep(
                 parts,
                 advance,
                 _RESAMPLES,
+                leave_out,
             )
 
     tried, snapshots = tried_on(sides.chosen, tried_rules, f"sweep {dataset}")
+    excluded |= left_out
     best = sweeps.best(tried, by)
-    held_out = tried_on(sides.unseen, [best.rule], "held out")[0][0] if sides.unseen is not None else None
+    held_out, refused = None, ""
+    if sides.unseen is not None:
+        try:
+            held_out = tried_on(sides.unseen, [best.rule], "held out")[0][0]
+        except PriorUnfitError as error:
+            refused = str(error)
+    threshold = sweeps.threshold(lake, sides.chosen, version.recorded_as, best.rule, parts[best.rule.tilings])
     sweep_id = tables.digest(
         [
             [rule.spec for rule in tried_rules],
@@ -195,7 +239,7 @@ def sweep(
         )
     if written:
         ledger.record_stage(lake, run_id, "sweep", dataset, written, 0, clock.seconds)
-    file = _write(place, f"{dataset}-{name}-best", best.rule)
+    file = _write(place, f"{dataset}-{name}-best", best.rule, sides.chosen, threshold)
     words = _choices([one.rule for one in tried])
     title = f"{version.model_version} on {dataset}"
     figure = _drawn(tried, best, by, words, title, place.figures / f"{dataset}-{name}-sweep.png")
@@ -212,7 +256,9 @@ def sweep(
         held_out_on="" if sides.unseen is None else sides.unseen.split,
         held_out_observations=0 if sides.unseen is None else sides.unseen.observations.num_rows,
         held_out=None if held_out is None else _report(held_out, words[held_out.rule]),
+        held_out_refused=refused,
         best_rule=str(file),
+        threshold=threshold,
         figure=str(figure),
         sweep_id=sweep_id,
         seconds=clock.seconds,
@@ -398,12 +444,37 @@ def _of(truth: pa.Table, scope: Scope) -> pa.Table:
     return truth.filter(pc.is_in(truth["observation_id"], scope.observations["observation_id"].combine_chunks()))
 
 
-def _write(place: settings.Settings, name: str, rule: DecisionRule) -> Path:
+def _require_metric(metric: str, there: Sequence[str], dataset: str) -> None:
+    """Refuse a metric that no rule will have, before any is tried.
+
+    Raises:
+        LakeError: If it is none of those that there are.
+    """
+    if there and metric not in there:
+        need = ": transects are told by the table that is taken in" if metric == "macro_f1_per_transect" else ""
+        raise LakeError(
+            f"no rule can be chosen by {metric!r} on these observations of {dataset!r}{need}; there are "
+            f"{', '.join(there)}"
+        )
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _write(place: settings.Settings, name: str, rule: DecisionRule, chosen_on: Scope, threshold: float | None) -> Path:
     folder = place.home.resolve() / "rules"
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{name}.toml"
     passing = file.with_suffix(".partial")
-    passing.write_text(rule.toml, encoding="utf-8")
+    note = ""
+    if threshold is not None:
+        observations = _count(chosen_on.observations.num_rows, "observation")
+        note = (
+            f"# What mean_species came to on the {observations} that the rule was chosen on ({chosen_on.split}); for "
+            f"single photographs\n# say it in its place:\n# threshold = {threshold!r}\n"
+        )
+    passing.write_text(note + rule.toml, encoding="utf-8")
     passing.replace(file)
     return file
 

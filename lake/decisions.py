@@ -200,7 +200,7 @@ def decide(
         parts: Where the predictions of these tiles stand, if not under their own names.
 
     Raises:
-        LakeError: If a prior of the rule does nothing, or is not there.
+        LakeError: If a prior or the grouping of the rule does nothing, or a prior is not there.
     """
     rule = rule.at(scheme_id)
     snapshots = tables.latest(lake, *read_by(rule))
@@ -330,7 +330,7 @@ def answer(
         parts: Where the predictions of these tiles stand, if not under their own names.
 
     Raises:
-        LakeError: If a prior of the rule does nothing, or is not there; without a lake none is.
+        LakeError: If a prior or the grouping of the rule does nothing, or a prior is not there; without a lake none is.
     """
     rule = rule.at(scheme_id)
     if rule.priors and lake is None:
@@ -354,7 +354,7 @@ def _answer(
         pool(ask, scope.dataset, model_version, rule)
         effects = [weighing.weigh(ask, scope.dataset, use, rule.pools_scores) for use in uses]
         if rule.grouping:
-            ask.show("base_quadrats", ask.answer("decide/base_quadrats", dataset=scope.dataset))
+            ask.show("base_quadrats", base_quadrats(ask, scope.dataset))
         if rule.cost or rule.venomous_share:
             ask.show("venomous_species", venomous_species(ask))
         answers = choose(ask, rule, scope.observations.num_rows)
@@ -429,6 +429,25 @@ def choose(ask: query.Session, rule: DecisionRule, observation_count: int) -> pa
         least_species=rule.least_species,
         most_species=rule.most,
     )
+
+
+def base_quadrats(ask: query.Session, dataset: str) -> pa.Table:
+    """Return the base quadrat of each observation of a scope: observation_id, base_quadrat (null where unknown).
+
+    Args:
+        ask: Sees ``image_records`` and ``scope``.
+        dataset: Where the observations are from.
+
+    Raises:
+        LakeError: If none has one: no dates would be pooled.
+    """
+    found = ask.answer("decide/base_quadrats", dataset=dataset)
+    if found["base_quadrat"].null_count == found.num_rows:
+        raise LakeError(
+            f"the rule's grouping pools the dates of a base quadrat, and none of {found.num_rows} observations of "
+            f"{dataset!r} has a base quadrat: leave grouping out, or take in a table with a column base_quadrat"
+        )
+    return found
 
 
 def venomous_species(ask: query.Session) -> pa.Table:

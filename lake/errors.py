@@ -29,5 +29,9 @@ class LossError(LakeError):
     """More of a source would be set aside than was said to be acceptable; the message shows what and why."""
 
 
+class PriorUnfitError(LakeError):
+    """A prior changes nothing of what a rule goes by."""
+
+
 class NothingLabelledError(LakeError):
     """Answers were to be scored, and none of their observations is labelled."""

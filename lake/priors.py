@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lake import embeddings, labels, query, tables
-from lake.errors import LakeError
+from lake.errors import LakeError, PriorUnfitError
 from lake.schemas import TABLES
 from lake.tables import Lake, Snapshot
 
@@ -27,6 +27,7 @@ RANKS = ("genus", "family")
 EVERYWHERE = "all"  # the one place of what holds for every observation
 POOLING = "cls"  # of the vectors that are put into clusters
 _COLUMN_OF = {COUNTRY: "country_code", MONTH: "month"}
+_TAKEN_FROM = {COUNTRY: "country_code", MONTH: "observed_on"}  # the column of the records
 
 
 @dataclass(frozen=True)
@@ -152,10 +153,20 @@ def learn_by_fact(
     places = _places(lake, records, dataset, prior.fact)
     train = _train_observations(examples, learnt_from)
     seen_in = places if learnt_from.dataset == dataset else _places(lake, records, learnt_from.dataset, prior.fact)
-    frames = {
-        "train_places": train.join(seen_in, "observation_id", join_type="left outer"),
-        "known_species": _species_frame(examples.taxa),
-    }
+    train_places = train.join(seen_in, "observation_id", join_type="left outer")
+    seen = learnt_from.dataset, "training observations", train_places["place"]
+    for whose, what, found in (seen, (dataset, "observations", places["place"])):
+        if len(found) and found.null_count == len(found):
+            raise LakeError(
+                f"the prior {name!r} would change nothing: none of {len(found)} {what} of {whose!r} has a {prior.fact} "
+                f"(image_records.{_TAKEN_FROM[prior.fact]}); take its photographs in from a source that says it, or "
+                + (
+                    "ask for another kind of prior"
+                    if whose == dataset
+                    else "learn from another data set (--learn-from)"
+                )
+            )
+    frames = {"train_places": train_places, "known_species": _species_frame(examples.taxa)}
     weights = query.answer(None, "priors/weights_by_place", frames=frames, shrinkage=prior.shrinkage)
     spec = {"kind": prior.fact, "shrinkage": prior.shrinkage, "learnt_from": asdict(learnt_from)}
     accepted = labels.accepted_species(lake, changes)
@@ -245,8 +256,8 @@ def learn_mask(
     if kept in {0, weights.num_rows}:
         raise LakeError(
             f"the mask {name!r} would {'keep every one' if kept else 'remove every one'} of {weights.num_rows} "
-            f"species, by {learnt_from.dataset!r}: see whether its records say where they were taken (latitude, "
-            f"longitude, country_code), or ask for another region"
+            f"species on record, by {learnt_from.dataset!r}: see whether its records say where they were taken "
+            f"(latitude, longitude, country_code), or ask for another region"
         )
     spec = {
         "kind": MASK,
@@ -291,7 +302,8 @@ def learn_by_taxon(
         shared = f"no known {prior.rank}" if taxa[0] is None else f"the {prior.rank} {taxa[0]!r}"
         raise LakeError(
             f"the prior {name!r} would change nothing: of {len(known)} species that are known, every one is of "
-            f"{shared}; take in a table that says of what {prior.rank} they are, or ask for another kind of prior"
+            f"{shared}, those of {learnt_from.dataset!r} as well; take in a source that says of what {prior.rank} they "
+            f"are, or ask for another kind of prior"
         )
     frames = {
         "train_observations": train,
@@ -388,7 +400,7 @@ def require_effect(effect: Mapping[str, Any], prior_id: str) -> None:
             "every species that was answered is as likely as the likeliest one",
             "ask for a narrower region, or a strength above 0, or leave it out",
         )
-    raise LakeError(f"the prior {prior_id} changes nothing: {reason}; {remedy}")
+    raise PriorUnfitError(f"the prior {prior_id} changes nothing: {reason}; {remedy}")
 
 
 def _examples(lake: Lake, learnt_from: TrainingSide) -> labels.TrainingExamples:

@@ -87,6 +87,12 @@ class DecisionRule:
         _require(most is None or _is_positive(most), self, "most_species", "1 or more")
         _require(most is None or self.least_species <= most, self, "least_species", f"at most {most} (most_species)")
         _require(self.grouping in {"", *GROUPINGS}, self, "grouping", f"of {', '.join(GROUPINGS)}")
+        if self.grouping == "frequency" and not self.votes_needed:
+            raise LakeError(
+                "grouping = 'frequency' counts the dates on which a species was found, and without min_votes every "
+                "species that is stored would be found on every date: say min_votes = 1 or more, and min_probability "
+                "for what a vote has to reach"
+            )
         _require(_is_positive(self.candidates), self, "candidates", "1 or more")
         _require(self.cost in {"", *COSTS}, self, "cost", f"of {', '.join(COSTS)}")
         _require(_is_within(self.venomous_share, 0, 1), self, "venomous_share", "a share, 0 to 1")

@@ -69,12 +69,13 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
         dialect.name: dialect
         for dialect in (
             Dialect("plantclef2024", ("plot_id", "species_ids"), ";", is_quoted=False, is_list=True),
-            # of 2026 too
             Dialect("plantclef2025", ("quadrat_id", "species_ids"), ",", is_quoted=True, is_list=True),
             Dialect("snakeclef", ("observation_id", "class_id"), ",", is_quoted=False, is_list=False),
         )
     }
 )
+
+_SAME_AS = {"plantclef2026": "plantclef2025"}
 
 
 @dataclass(frozen=True)
@@ -131,14 +132,15 @@ class ProxyScores:
 
 
 def dialect_of(name: str) -> Dialect:
-    """Return a dialect by its name.
+    """Return a dialect by its name, or by the name of a later contest that takes the same file.
 
     Raises:
         LakeError: If there is none of that name.
     """
-    if name not in DIALECTS:
-        raise LakeError(f"there is no dialect {name!r}; the dialects are {', '.join(DIALECTS)}")
-    return DIALECTS[name]
+    spoken = _SAME_AS.get(name, name)
+    if spoken not in DIALECTS:
+        raise LakeError(f"there is no dialect {name!r}; the dialects are {', '.join(sorted({*DIALECTS, *_SAME_AS}))}")
+    return DIALECTS[spoken]
 
 
 def observations_of_dataset(lake: Lake, dataset: str) -> pa.Table:

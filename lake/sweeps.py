@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from lake import decisions, labels, query, resampling, scoring, tables, weighing
 from lake.decisions import Part, Scope
-from lake.errors import LakeError
+from lake.errors import LakeError, PriorUnfitError
 from lake.resampling import Estimate, Integers, Resamples
 from lake.rules import MANY, ONE, DecisionRule, PriorUse
 from lake.schemas import TABLES
@@ -25,6 +25,8 @@ from lake.tables import Lake, Snapshot
 
 _SCORED_AT_ONCE = 2  # rules: more would wait for each other's memory
 _MOST_WAITING = 8
+_NO_SCORES = frozenset({"mean_species"})
+_NEVER_TEST = frozenset({"val", "all but test"})  # what rules are chosen on where there is a test side
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,20 @@ class Tried:
 
     rule: DecisionRule
     scores: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A sweep that chose a rule, on what, and what the rule scored on what had been kept from the choice."""
+
+    sweep_id: str
+    model_version: str
+    split: str
+    observations: int
+    held_out_on: str  # empty where nothing had been kept
+    held_out_observations: int
+    held_out: dict[str, float]
+    held_out_ranges: dict[str, tuple[float | None, float | None]]
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,7 @@ def run(
     parts: Mapping[str, Sequence[Part]],
     on_rule: Callable[[int], None] = lambda _: None,
     resamples: int = resampling.RESAMPLES,
+    on_left_out: Callable[[str], None] = lambda _: None,
 ) -> tuple[list[Tried], tuple[Snapshot, ...]]:
     """Try rules on a scope; nothing is written.
 
@@ -77,12 +94,15 @@ def run(
         parts: For each of the tilings that the rules name where its predictions stand.
         on_rule: Told how many more are done.
         resamples: That the intervals are from.
+        on_left_out: Told of each rule with a prior that changes nothing why that is so.
 
     Returns:
-        The rules with their scores, in the order given, and the snapshots that were read.
+        The rules with their scores, in the order given, without those that were left out, and the snapshots that were
+        read.
 
     Raises:
-        LakeError: If there is no rule, or no truth, or a prior does nothing.
+        LakeError: If there is no rule, or no truth.
+        PriorUnfitError: If every rule was left out.
     """
     if not rules or len({rule.species for rule in rules}) > 1:
         raise LakeError("rules are swept together that are all for one species or all for many, and at least one")
@@ -109,6 +129,7 @@ def run(
         }
         uses = {rule: of_priors[rule.priors] for rule in rules}
         found: dict[DecisionRule, Tried] = {}
+        unfit: list[PriorUnfitError] = []
         # While one rule is scored the next ones are decided: NumPy and DuckDB both let others run.
         with ThreadPoolExecutor(_SCORED_AT_ONCE) as pool:
             waiting: deque[tuple[DecisionRule, Future[dict[str, Estimate]]]] = deque()
@@ -119,12 +140,99 @@ def run(
                 on_rule(1)
 
             for rule, answers in _answers(ask, scope, model_version, rules, parts, observations.num_rows, uses):
+                if isinstance(answers, PriorUnfitError):
+                    unfit.append(answers)
+                    on_left_out(str(answers))
+                    on_rule(1)
+                    continue
                 if len(waiting) == _MOST_WAITING:
                     take()
                 waiting.append((rule, pool.submit(_scores, ground, answers, rule.species)))
             while waiting:
                 take()
-    return [found[rule] for rule in rules], snapshots
+    if not found:
+        raise PriorUnfitError(f"no rule is left to be scored: {unfit[0]}")
+    return [found[rule] for rule in rules if rule in found], snapshots
+
+
+def metrics(species: str, truth: pa.Table, facts: pa.Table, current_species: pa.Table) -> list[str]:
+    """Return the names of the scores that rules can be chosen by on a truth: some need transects, or venom.
+
+    Args:
+        species: one or many.
+        truth: observation_id, species_id.
+        facts: observation_id, transect.
+        current_species: species_id, is_venomous.
+    """
+    if not truth.num_rows:
+        return []
+    names, kinds = (sorted(set(truth[column].to_pylist())) for column in ("observation_id", "species_id"))
+    number, kind = _numbers(names), _numbers(kinds)
+    observation = np.array([number[name] for name in truth["observation_id"].to_pylist()])
+    found = np.array([kind[species_id] for species_id in truth["species_id"].to_pylist()])
+    draws = Resamples.of_observations(len(names), 0)
+    # Whoever answers nothing gets every score that there is.
+    if species == MANY:
+        is_true, transects = np.ones(len(found), np.bool_), _transects(names, facts, 0)
+        scores = resampling.many_species(observation, found, is_true, ~is_true, len(kinds), draws, transects)
+    else:
+        unanswered, unranked = np.full(len(names), -1), np.zeros(len(names), np.int64)
+        true = unranked.copy()
+        true[observation] = found
+        scores = resampling.one_species(true, unanswered, unranked, len(kinds), draws, _venom(kinds, current_species))
+    return [metric for metric in scores if metric not in _NO_SCORES]
+
+
+def threshold(lake: Lake, scope: Scope, model_version: str, rule: DecisionRule, parts: Sequence[Part]) -> float | None:
+    """Return the threshold on the pooled score that a rule's mean number of species comes to on a scope.
+
+    None where the rule names no mean, or no score is high enough.
+    """
+    if rule.mean_species is None:
+        return None
+    seen = {"scope": scope.observations, "parts": decisions.as_frame(parts)}
+    with query.session(lake, tables.latest(lake, *decisions.read_by(rule)), seen) as ask:
+        decisions.pool(ask, scope.dataset, model_version, rule)
+        for use in weighing.resolved(lake, rule, scope.dataset):
+            weighing.weigh(ask, scope.dataset, use, rule.pools_scores, is_checked=False)
+        if rule.grouping:
+            ask.show("base_quadrats", decisions.base_quadrats(ask, scope.dataset))
+            ask.keep("scores", "decide/grouped_scores", grouping=rule.grouping, min_votes=rule.votes_needed)
+        found: float = ask.answer(
+            "decide/target_threshold",
+            mean_species=rule.mean_species,
+            observation_count=scope.observations.num_rows,
+            min_votes=rule.votes_needed,
+        )["threshold"][0].as_py()
+    return found if np.isfinite(found) else None
+
+
+def choice(lake: Lake, dataset: str, rule_id: str, split: str) -> Choice | None:
+    """Return the latest sweep that chose a rule on observations of those that are scored; None where none has.
+
+    Args:
+        lake: The place of the tables.
+        dataset: The data set.
+        rule_id: The rule.
+        split: The side of the data set that is scored.
+    """
+    seen = tables.latest(lake, "sweeps")
+    rows = query.answer(lake, "sweep/choices_of_rule", seen, dataset=dataset, rule_id=rule_id).to_pylist()
+    among = [row for row in rows if split != "test" or row["split"] not in _NEVER_TEST]
+    if not among:
+        return None
+    first = among[0]
+    kept = [row for row in among if row["metric"] is not None and row["sweep_id"] == first["sweep_id"]]
+    return Choice(
+        sweep_id=first["sweep_id"],
+        model_version=first["model_version"],
+        split=first["split"],
+        observations=first["observation_count"],
+        held_out_on=first["held_out_split"] or "",
+        held_out_observations=first["held_out_count"] or 0,
+        held_out={row["metric"]: row["value"] for row in kept},
+        held_out_ranges={row["metric"]: (row["ci_low"], row["ci_high"]) for row in kept},
+    )
 
 
 def record(
@@ -170,7 +278,7 @@ def best(tried: Sequence[Tried], metric: str) -> Tried:
     Raises:
         LakeError: If no rule has such a score.
     """
-    if metric == "mean_species":
+    if metric in _NO_SCORES:
         raise LakeError("how many species an answer holds is no score that a rule could be chosen by")
     scored = [one for one in tried if metric in one.scores]
     if not scored:
@@ -233,14 +341,6 @@ def _ground(
         for name, species_id in zip(truth["observation_id"].to_pylist(), truth["species_id"].to_pylist(), strict=True)
         if name in number
     ]
-    transect = dict(zip(facts["observation_id"].to_pylist(), facts["transect"].to_pylist(), strict=True))
-    units = [transect.get(names[one]) for one in labelled]
-    transects = None
-    if any(units):
-        # A quadrat of no transect is one of its own; no transect's name begins so.
-        own = [unit or f"\0{names[one]}" for one, unit in zip(labelled, units, strict=True)]
-        transects = Resamples(np.unique(own, return_inverse=True)[1], resamples)
-    known = set(current_species.filter(pc.fill_null(current_species["is_venomous"], False))["species_id"].to_pylist())
     return _Ground(
         position=position,
         species_total=len(kinds),
@@ -248,10 +348,25 @@ def _ground(
         is_renamed=species["accepted_number"] != species["number"],
         true_pairs=np.unique(np.array(pairs, np.int64)),
         draws=Resamples.of_observations(len(labelled), resamples),
-        transects=transects,
-        is_venomous=np.array([one in known for one in kinds]) if known else None,
+        transects=_transects([names[one] for one in labelled], facts, resamples),
+        is_venomous=_venom(kinds, current_species),
         species_count=species_count,
     )
+
+
+def _transects(observations: Sequence[str], facts: pa.Table, resamples: int) -> Resamples | None:
+    transect = dict(zip(facts["observation_id"].to_pylist(), facts["transect"].to_pylist(), strict=True))
+    units = [transect.get(one) for one in observations]
+    if not any(units):
+        return None
+    # A quadrat of no transect is one of its own; no transect's name begins so.
+    own = [unit or f"\0{one}" for one, unit in zip(observations, units, strict=True)]
+    return Resamples(np.unique(own, return_inverse=True)[1], resamples)
+
+
+def _venom(kinds: Sequence[str], current_species: pa.Table) -> resampling.Flags | None:
+    known = set(current_species.filter(pc.fill_null(current_species["is_venomous"], False))["species_id"].to_pylist())
+    return np.array([one in known for one in kinds]) if known else None
 
 
 def _numbers(names: Sequence[str]) -> dict[str, int]:
@@ -261,7 +376,7 @@ def _numbers(names: Sequence[str]) -> dict[str, int]:
 def _show_numbers(ask: query.Session, scope: Scope, rules: Sequence[DecisionRule]) -> None:
     """Let the rules' other tables be seen by numbers, too."""
     if any(rule.grouping for rule in rules):
-        ask.show("base_quadrats", ask.answer("decide/base_quadrats", dataset=scope.dataset))
+        ask.show("base_quadrats", decisions.base_quadrats(ask, scope.dataset))
         ask.keep("base_quadrats", "sweep/numbered_base_quadrats")
     if any(rule.cost or rule.venomous_share for rule in rules):
         ask.show("venomous_species", decisions.venomous_species(ask))
@@ -279,14 +394,13 @@ def _answers(
     parts: Mapping[str, Sequence[Part]],
     observation_count: int,
     uses: Mapping[DecisionRule, Sequence[PriorUse]],
-) -> Iterator[tuple[DecisionRule, pa.Table]]:
-    """Yield each rule with its answers, in an order that shares the work."""
+) -> Iterator[tuple[DecisionRule, pa.Table | PriorUnfitError]]:
+    """Yield each rule with its answers, or why its priors change nothing, in an order that shares the work."""
     number = {part: at for at, part in enumerate(dict.fromkeys(part for group in parts.values() for part in group))}
     frame = decisions.as_frame(list(number))
     tiles = {"dataset": scope.dataset, "model_version": model_version}
     ask.show("parts", frame)
     ask.keep("part_tiles", "sweep/part_tiles", **tiles)
-    proven: set[tuple[PriorUse, bool]] = set()
     for read, alike in _grouped(rules, _read_alike):
         counted, voting, least = read
         votes = {"counted_ranks": counted, "voting_ranks": voting, "min_probability": least}
@@ -295,8 +409,15 @@ def _answers(
         for tilings, of_tilings in _grouped(alike, lambda rule: rule.tilings):
             chosen = [number[part] for part in parts[tilings]]
             ask.keep("chosen_parts", "sweep/chosen_parts", parts=chosen)
+            # How scores are pooled makes no difference to which species a prior knows.
+            known: dict[tuple[Sequence[PriorUse], bool], PriorUnfitError | None] = {}
             for _, group in _grouped(of_tilings, _scored_alike):
                 first = group[0]
+                weighed = (uses[first], first.pools_scores)
+                unfit = known.get(weighed)
+                if unfit is not None:
+                    yield from ((rule, unfit) for rule in group)
+                    continue
                 if first.pools_by == "confidence":
                     # Its tiles weigh each other: it cannot be put together from parts.
                     ask.show("parts", frame.take(chosen))
@@ -304,10 +425,14 @@ def _answers(
                     ask.keep("scores", "sweep/numbered_scores")
                 else:
                     ask.keep("scores", "sweep/scores_of_parts", pooling=first.pools_by)
-                for use in uses[first]:
-                    is_checked = (use, first.pools_scores) not in proven
-                    weighing.weigh(ask, scope.dataset, use, first.pools_scores, is_checked)
-                    proven.add((use, first.pools_scores))
+                try:
+                    for use in uses[first]:
+                        weighing.weigh(ask, scope.dataset, use, first.pools_scores, is_checked=weighed not in known)
+                except PriorUnfitError as error:
+                    known[weighed] = error
+                    yield from ((rule, error) for rule in group)
+                    continue
+                known[weighed] = None
                 _drop_hopeless(ask, group, observation_count)
                 for rule in group:
                     if rule.grouping:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from lake import priors, query
-from lake.errors import LakeError
+from lake.errors import PriorUnfitError
 from lake.rules import DecisionRule, PriorUse
 from lake.tables import Lake
 
@@ -59,7 +59,7 @@ def weigh(
         is_checked: Whether its effect is looked at.
 
     Raises:
-        LakeError: If it changes nothing, and that was looked at.
+        PriorUnfitError: If it changes nothing, and that was looked at.
     """
     known = {"prior_id": use.prior, "dataset": dataset}
     ask.keep("scores_after", "priors/weighted_scores", **known, strength=use.strength)
@@ -69,7 +69,7 @@ def weigh(
         row = ask.answer("priors/effect", **known).to_pylist()[0]
         priors.require_effect(row, use.prior)
         if not pools_scores and not row["removed_count"]:
-            raise LakeError(
+            raise PriorUnfitError(
                 f"the prior {use.prior} weighs scores, and the rule goes by votes: say pooling = 'max' or 'mean', or "
                 f"use a prior of kind mask, which removes species"
             )

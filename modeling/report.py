@@ -20,6 +20,8 @@ from modeling.errors import ModelingError
 
 MOST_SPECIES = 200  # rows: beyond, nobody reads, and a browser is slow
 MOST_PARTS = 24  # of a kind of slices
+LEAST_MARKED = 10  # observations: of fewer no part is called better or worse
+_Z = 1.959964  # of a normal distribution 95 of 100 lie within so many deviations
 _PAGE, _LOOK = (Path(__file__).parent / f"report_page.{kind}" for kind in ("html", "css"))
 _MISSING = "–"
 _MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg"}  # formats that every browser shows and none runs
@@ -102,6 +104,7 @@ class EvaluationReport:
     species: Sequence[SpeciesScore] = ()
     figures: Sequence[Figure] = ()
     pictures: Sequence[Picture] = ()
+    not_drawn: Sequence[str] = ()  # why figures that one may look for are not there: sentences
 
 
 @dataclass(frozen=True)
@@ -124,10 +127,12 @@ def page(report: EvaluationReport) -> str:
         "facts": report.facts,
         "verdict": _verdict(report),
         "figures": [(one, shown(one.title, one.content)) for one in report.figures],
+        "not_drawn": report.not_drawn,
         "pictures": [(one, shown(one.title, one.content), list(_names(one))) for one in report.pictures],
         "slices": list(_slice_tables(report)),
         "species": [(one, _bar(_known(one.f1))) for one in sorted(report.species, key=_worst_first)[:MOST_SPECIES]],
         "species_count": len(report.species),
+        "least_marked": LEAST_MARKED,
     }
     return _template().render(words)
 
@@ -150,7 +155,7 @@ class _Row:
     bar: _Bar | None  # None: the score is no share
     beside: Sequence[tuple[str, float | None]] = ()  # of the verdict: who else, and what they reach
     count: int = 0  # of a part: observations
-    side: str = ""  # of a part: below or above all observations, with its whole interval
+    side: str = ""  # of a part: below or above all observations, by more than chance explains
 
 
 @dataclass(frozen=True)
@@ -187,11 +192,27 @@ def _slice_tables(report: EvaluationReport) -> Iterator[_Table]:
 
 
 def _slice_row(score: SliceScore, whole: float | None) -> _Row:
-    side = ""
-    if whole is not None and score.low is not None and score.high is not None:
-        side = "below" if score.high < whole else "above" if score.low > whole else ""
     bar = _bar(score.value, score.low, score.high, [whole])
+    side = _side(score, whole)
     return _Row(score.part, score.value, _interval(score.low, score.high), bar, count=score.count, side=side)
+
+
+def _side(score: SliceScore, whole: float | None) -> str:
+    """Say whether a part lies below or above all observations by more than chance explains.
+
+    Few observations that are all right look the same in every resample. So the score of all has to lie beside the
+    interval of Wilson (1927), too, of a share in as many observations: of means of what lies in 0 to 1 none scatters
+    more than a share.
+    """
+    if whole is None or score.low is None or score.high is None or score.count < LEAST_MARKED:
+        return ""
+    low, high = score.low, score.high
+    if 0 <= score.value <= 1:
+        squared = _Z**2 / score.count
+        middle = (score.value + squared / 2) / (1 + squared)
+        half = math.sqrt(score.value * (1 - score.value) * squared + squared**2 / 4) / (1 + squared)
+        low, high = min(low, middle - half), max(high, middle + half)
+    return "below" if high < whole else "above" if low > whole else ""
 
 
 def _bar(

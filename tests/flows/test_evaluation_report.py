@@ -101,13 +101,29 @@ def test_a_page_says_species_scores_and_rule_and_refers_to_nothing_outside(evalu
     assert f"m/1 on {'the test split' if 'plants' in words else 'all that is labelled'} of {words[1]}" in page.text
     for fact in (told["decision_id"], told["evaluation_id"], f'"pooling": "{told["rule"]["pooling"]}"'):
         assert fact in page.text
+    assert "macro_f1_per_transect" not in page.text, "nobody has said of a quadrat on which transect it lies"
     for metric, value in told["metrics"].items():
-        assert metric in page.text
+        assert metric in page.text or metric == "macro_f1_per_transect"
         assert f"{value:.4f}" in page.text
     assert all(one.startswith(("#", "data:image/")) for one in page.addresses), page.addresses
     assert {"table", "img", "svg"} <= page.tags
     assert not {"script", "link", "iframe", "object"} & page.tags
     assert not re.search(r"https?://", page.source)
+
+
+def test_calibration_is_shown_of_probabilities_alone_and_else_a_page_says_why_not(evaluated, tmp_path):
+    def rule(text):
+        return write_rule(tmp_path / "rule.toml", text)
+
+    why = "only the score of one species, pooled by the mean and weighed by no prior, is a probability"
+    page = Page(evaluated("--dataset", "plants"))
+    assert ("Whether 0.9 is right nine times in ten." in page.text, why in page.text) == (True, False)
+    for dataset, said in (
+        ("quadrats", 'species = "many"\npooling = "mean"\nthreshold = 0.2\ntilings = "grid-3x3"\n'),
+        ("plants", 'species = "one"\npooling = "max"\n'),
+    ):
+        page = Page(evaluated("--dataset", dataset, "--rule", rule(said)))
+        assert ("Whether 0.9 is right nine times in ten." in page.text, why in page.text) == (False, True)
 
 
 @pytest.mark.parametrize("words", [["--dataset", "plants"], ["--dataset", "quadrats", *GRID]])

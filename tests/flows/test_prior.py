@@ -108,13 +108,13 @@ def test_a_data_set_learns_from_itself_if_no_other_is_named(placed):
 def test_a_mask_says_how_many_species_it_keeps(placed):
     report = prior.fn("new", "mask", learn_from="d", bounds=NORTH, home=placed)
     assert (report.species_possible, report.species) == (2, 3)
-    assert report.lines() == [f"{report.prior_id}: keeps 2 of 3 species, for 2 of 2 observations of new"]
+    assert report.lines() == [f"{report.prior_id}: keeps 2 of 3 species on record, for 2 of 2 observations of new"]
     strict = prior.fn("new", "mask", learn_from="d", countries=["FR"], drop_unplaced=True, home=placed)
     assert strict.species_possible == 1
 
 
 def test_a_mask_that_keeps_everything_is_refused_and_nothing_is_written(placed):
-    with pytest.raises(LakeError, match="would keep every one of 3 species"):
+    with pytest.raises(LakeError, match="would keep every one of 3 species on record"):
         prior.fn("new", "mask", learn_from="d", countries=["FR", "NO"], home=placed)
     assert content(placed, "prior_specs") == content(placed, "priors") == []
 

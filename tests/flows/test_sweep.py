@@ -67,7 +67,7 @@ def test_the_best_rule_is_a_file_that_scores_on_unseen_quadrats_what_the_sweep_s
     scored = taxalake(
         *("evaluate", "--dataset", "divided", "--model", "m", "--rule", told["best_rule"], "--json"), at=swept
     ).json
-    assert (scored["split"], scored["rule"]) == ("test", best.spec)
+    assert (scored["split"], scored["rule"], scored["chosen"]) == ("test", best.spec, None)
     said = told["held_out"]["scores"]
     assert {metric: scored["metrics"][metric] for metric in said} == pytest.approx(said, abs=1e-12)
     assert said["macro_f1_per_observation"] < 1, "quadrats on which every rule is right say nothing"
@@ -81,6 +81,10 @@ def test_without_a_test_side_the_validation_side_is_halved_and_evaluate_scores_b
     assert (scored.split, scored.observations) == ("val", 12)
     both = (found.rules[0].scores["macro_f1_per_observation"], found.held_out.scores["macro_f1_per_observation"])
     assert scored.metrics["macro_f1_per_observation"] == pytest.approx(sum(both) / 2, abs=1e-12)
+    told = next(line for line in scored.lines() if "was chosen on" in line)
+    assert f"chosen on 6 of these observations (half; sweep {found.sweep_id}, m/1): these scores are too good" in told
+    assert f"on 6 that it was not chosen on (other half) macro_f1_per_observation was {both[1]:.4f}" in told
+    assert scored.chosen.held_out == pytest.approx(found.held_out.scores)
 
 
 def test_quadrats_that_nobody_has_divided_are_halved_and_the_other_half_is_named(swept, taxalake, tmp_path):
@@ -125,6 +129,42 @@ def test_rules_are_ranked_by_the_metric_that_was_asked_for(swept, taxalake, tmp_
         assert scores == sorted(scores, reverse=True)
         assert scores[0] > scores[-1]
     assert "there are macro_f1_per_observation" in taxalake(*words, "accuracy", at=swept).err
+
+
+def test_a_metric_that_there_is_none_of_is_refused_before_anything_is_predicted(swept, no_backbone):
+    asked = {"rule": {"species": "many", "tilings": "grid-4x4"}, "matrix": {"min_votes": [1, 2]}}
+    for metric in ("f1", "mean_species", "macro_f1_per_transect"):
+        with pytest.raises(LakeError, match=f"chosen by '{metric}' .*; there are macro_f1_per_observation, macro_f1"):
+            sweep.fn(asked, *_ON, swept, metric)
+
+
+def test_rules_that_score_the_same_share_a_line_of_the_report(swept):
+    found = sweep.fn(FEW, *_ON, swept)
+    first = found.rules[0]
+    worse = first.model_copy(update={"scores": dict.fromkeys(first.scores, 0.0), "choices": "worse"})
+    lines = found.model_copy(update={"rules": [first, worse, first, first], "excluded": {"so": 1}}).lines()
+    assert lines[1].endswith(f"{first.choices} (and 2 that score the same)")
+    assert lines[2].endswith("worse")
+    assert lines[3] == "1 combination was left out: so"
+    alone = found.model_copy(update={"rules": [first], "excluded": {"so": 2}}).lines()
+    assert "1 rule on 6 observations" in alone[0]
+    assert alone[2] == "2 combinations were left out: so"
+
+
+def test_a_sweep_tells_the_threshold_that_its_mean_came_to_and_identify_takes_it_in_its_place(swept, taxalake):
+    asked = {"rule": {"species": "many", "tilings": "grid-3x3", "pooling": "max"}, "matrix": {"mean_species": [2, 3]}}
+    found = sweep.fn(asked, *_ON, swept)
+    file = swept / "rules" / "quadrats-rules-best.toml"
+    assert f"# threshold = {found.threshold!r}\n" in file.read_text()
+    assert any(f"threshold = {found.threshold!r}," in line for line in found.lines())
+    assert DecisionRule.load(file).mean_species
+    words = ("identify", swept.parent / "quadrats" / "0.png", "--model", "m", "--rule")
+    refused = taxalake(*words, file, at=swept)
+    assert (refused.code, "say threshold = X in its place" in refused.err) == (1, True)
+    kept = [line.removeprefix("# ") for line in file.read_text().splitlines() if "mean_species" not in line]
+    free = write_rule(file.with_name("free.toml"), "\n".join(line for line in kept if " = " in line))
+    assert DecisionRule.load(free).threshold == found.threshold
+    assert taxalake(*words, free, at=swept).code == 0
 
 
 def test_every_rule_is_drawn(swept):
@@ -351,6 +391,12 @@ def test_priors_are_swept_like_any_part(swept, taxalake, monkeypatch):
     by_strength = {one.rule["priors"][0]["strength"] if "priors" in one.rule else 0: one for one in found.rules}
     assert set(by_strength) == {0, 0.5, 8}
     assert by_strength[8].scores != by_strength[0].scores
+    votes = {"species": "many", "tilings": PYRAMID}
+    some = sweep.fn({"rule": votes, "matrix": {"pooling": ["votes", "max"], **matrix}}, *_ON, swept)
+    assert [count for why, count in some.excluded.items() if "the rule goes by votes" in why] == [2]
+    assert len(some.rules) == 4
+    with pytest.raises(LakeError, match=r"no rule is left .* the rule goes by votes"):
+        sweep.fn({"rule": votes, "matrix": {"priors": matrix["priors"][1:]}}, *_ON, swept)
 
 
 def _predicted_lake(home, name):

@@ -9,7 +9,7 @@ from small_pictures import picture
 from lake import decisions, tables
 from lake.decisions import Scope
 from lake.errors import CheckFailedError, LakeError
-from lake.rules import DecisionRule, PriorUse
+from lake.rules import GROUPINGS, DecisionRule, PriorUse
 
 
 @pytest.fixture
@@ -226,10 +226,11 @@ def test_an_answer_holds_at_least_and_at_most_so_many_species():
 
 
 @pytest.mark.parametrize(
-    ("grouping", "score_of_s3"), [("max", 0.375), ("mean", 0.25), ("frequency", 0.375 * (1 + math.log(3)))]
+    ("grouping", "score_of_s3"), [("max", 0.375), ("mean", 0.25), ("frequency", 0.375 * (1 + math.log(2)))]
 )
 def test_the_dates_of_a_base_quadrat_answer_alike(grouping, score_of_s3):
-    found = answered(DecisionRule("many", pooling="max", grouping=grouping, threshold=0.0))
+    votes = 1 if grouping == "frequency" else None
+    found = answered(DecisionRule("many", pooling="max", grouping=grouping, threshold=0.0, min_votes=votes))
     first, second = ([row[1:] for row in found if row[0] == one] for one in ("o1", "o2"))
     assert first == second
     assert dict(first)["s3"] == pytest.approx(score_of_s3)
@@ -241,6 +242,13 @@ def test_without_grouping_or_of_other_ground_each_date_stands_alone():
         answered(DecisionRule("many", pooling="max", threshold=0.0, grouping="max"), base_quadrats=("a", None)) == alone
     )
     assert ("o2", "s2") not in [row[:2] for row in alone]
+
+
+@pytest.mark.parametrize("grouping", GROUPINGS)
+def test_a_grouping_of_observations_without_base_quadrats_is_refused(grouping):
+    rule = DecisionRule("many", pooling="max", grouping=grouping, threshold=0.0, min_votes=1)
+    with pytest.raises(LakeError, match="none of 2 observations of 'd' has a base quadrat: leave grouping out"):
+        answered(rule, base_quadrats=(None, None))
 
 
 def species_with(*venomous):

@@ -183,8 +183,8 @@ def test_a_mask_does_not_learn_from_what_is_held_out_and_can_leave_out_what_nobo
 @pytest.mark.parametrize(
     ("region", "words"),
     [
-        (MaskPrior(Bounds(-90, -180, 90, 180)), "keep every one of 4 species"),
-        (MaskPrior(country_codes=("JP",), keep_unplaced=False), "remove every one of 4 species"),
+        (MaskPrior(Bounds(-90, -180, 90, 180)), "keep every one of 4 species on record"),
+        (MaskPrior(country_codes=("JP",), keep_unplaced=False), "remove every one of 4 species on record"),
     ],
 )
 def test_a_mask_that_keeps_or_removes_every_species_is_refused(stocked, region, words):
@@ -211,7 +211,9 @@ def test_a_species_that_nobody_has_seen_weighs_what_its_family_does(stocked):
 def test_species_of_a_single_genus_or_of_none_that_is_known_are_refused(stocked):
     names = [(species, "Poa", day(2)) for species, *_ in NAMED]
     tables.append(stocked, "species", filled("species", "species_id genus recorded_at", *names))
-    with pytest.raises(LakeError, match=r"'kin' would change nothing: of 4 species .* is of the genus 'Poa'; take in"):
+    with pytest.raises(
+        LakeError, match=r"'kin' would change nothing: of 4 .* of the genus 'Poa', those of 'd' as well; take in"
+    ):
         by_taxon(stocked)
 
 
@@ -375,12 +377,28 @@ def test_where_nothing_at_all_is_known_no_genus_is_learnt(lake):
 
 
 def test_a_prior_in_which_no_observation_has_a_place_is_refused(stocked):
-    nowhere = ("blank", "b.jpg", "i-b", "b", None, None, "JP", None)
+    nowhere = ("blank", "b.jpg", "i-b", "b", None, None, "JP", date(2025, 1, 9))
     tables.append(stocked, "image_records", filled("image_records", RECORDS, nowhere))
     with pytest.raises(LakeError, match=r"none of 1 observations of 'blank' is in a country .* known \(FR, NO\)"):
         by_fact(stocked, dataset="blank")
     with pytest.raises(LakeError, match=r"none of 1 observations of 'blank' is in a month .* known \(5, 7\)"):
         by_fact(stocked, "month", dataset="blank")
+
+
+@pytest.mark.parametrize(("fact", "column"), [("month", "observed_on"), ("country", "country_code")])
+def test_a_prior_by_what_nobody_has_said_names_the_data_set_and_the_column_that_lacks_it(stocked, fact, column):
+    bare = ("bare", "b.jpg", "i-b", "b", None, None, None, None)
+    tables.append(stocked, "image_records", filled("image_records", RECORDS, bare))
+    columns = "dataset observation_id species_id source status labelled_at"
+    tables.append(stocked, "labels", filled("labels", columns, ("bare", "b", "s1", "folder", "given", day(1))))
+    sides = ("half", "b", "train", "drawn", "b")
+    tables.append(stocked, "splits", filled("splits", "split_id observation_id split reason group_id", sides))
+    lacks = rf"of 'bare' has a {fact} \(image_records.{column}\); .*"
+    with pytest.raises(LakeError, match=f"none of 1 training observations {lacks}another data set"):
+        by_fact(stocked, fact, learnt_from=TrainingSide("bare", "half"))
+    with pytest.raises(LakeError, match=f"none of 1 observations {lacks}another kind of prior"):
+        by_fact(stocked, fact, dataset="bare")
+    assert held(stocked, "prior_specs", "prior_id") == []
 
 
 @pytest.mark.parametrize(

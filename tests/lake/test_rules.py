@@ -33,15 +33,17 @@ def rules(draw):
     least = draw(st.integers(0, 9))
     limits = st.tuples(st.none() | st.floats(-1e6, 1e6), st.none()) | st.tuples(st.none(), st.floats(0.01, 1000))
     threshold, mean_species = draw(limits)
+    grouping = draw(st.sampled_from(["", *GROUPINGS]))
+    counts = st.integers(1, 9)
     return DecisionRule(
         species,
         **said,
-        min_votes=draw(st.none() | st.integers(1, 9)),
+        min_votes=draw(counts if grouping == "frequency" else st.none() | counts),
         threshold=threshold,
         mean_species=mean_species,
         least_species=least,
         most_species=draw(st.none() | st.integers(max(1, least), 20)),
-        grouping=draw(st.sampled_from(["", *GROUPINGS])),
+        grouping=grouping,
     )
 
 
@@ -146,6 +148,8 @@ def test_a_rule_keeps_its_own_tilings():
         ("many", {"least_species": -1}, "least_species of a decision rule cannot be -1; it is 0 or more"),
         ("many", {"most_species": 0}, "most_species of a decision rule cannot be 0; it is 1 or more"),
         ("many", {"least_species": 5, "most_species": 4}, "least_species .* cannot be 5; it is at most 4"),
+        ("many", {"grouping": "frequency", "pooling": "max"}, "found on every date: say min_votes = 1 or more"),
+        ("many", {"grouping": "frequency", "pooling": "max", "min_votes": 0, "min_probability": 0.5}, "min_votes = 1"),
         ("many", {"grouping": "sum"}, "grouping of a decision rule cannot be 'sum'; it is of max, mean, frequency"),
         ("one", {"candidates": 0}, "candidates of a decision rule cannot be 0; it is 1 or more"),
         ("one", {"cost": "bees"}, "cost of a decision rule cannot be 'bees'; it is of snakeclef"),

@@ -342,11 +342,15 @@ def test_an_id_that_the_dialect_cannot_hold_is_refused(decided, tmp_path):
 
 def test_an_unknown_dialect_or_data_set_is_named(decided):
     with pytest.raises(
-        LakeError, match="no dialect 'kaggle'; the dialects are plantclef2024, plantclef2025, snakeclef"
+        LakeError, match="no dialect 'kaggle'; the dialects are plantclef2024, plantclef2025, plantclef2026, snakeclef"
     ):
         submissions.dialect_of("kaggle")
     with pytest.raises(LakeError, match="no observation of a data set 'x'"):
         submissions.observations_of_dataset(decided, "x")
+
+
+def test_the_contest_of_2026_takes_the_file_of_2025():
+    assert submissions.dialect_of("plantclef2026") == DIALECTS["plantclef2025"]
 
 
 # comparing

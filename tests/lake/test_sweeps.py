@@ -1,5 +1,6 @@
 import random
 import shutil
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -150,6 +151,8 @@ def random_rules(draw, species, pooling, count):
         return [DecisionRule(species, **alike, **of_one(draw)) for _ in range(count)]
     alike["min_votes"] = draw.choice([None, 1, 2, 3])
     alike["grouping"] = draw.choice([*[""] * 5, *GROUPINGS])
+    if alike["grouping"] == "frequency":
+        alike["min_votes"] = alike["min_votes"] or 1
     return [DecisionRule(species, **alike, **of_many(draw)) for _ in range(count)]
 
 
@@ -237,7 +240,74 @@ def test_without_truth_nothing_is_swept(swept):
         try_all(swept, [DecisionRule("many", tilings=PYRAMID)], nothing)
 
 
-def test_a_prior_that_does_nothing_stops_a_sweep(swept):
+def test_a_rule_whose_prior_changes_nothing_is_left_out_beside_those_that_it_changes(swept):
+    of_votes, weighed, plain = (
+        DecisionRule("many", tilings=PYRAMID, pooling=pooling, priors=priors)
+        for pooling, priors in (("votes", (USES[1],)), ("max", (USES[1],)), ("votes", ()))
+    )
+    why, told = [], []
+    found = try_all(swept, [of_votes, weighed, plain], on_rule=told.append, on_left_out=why.append)
+    assert [one.rule for one in found] == [weighed, plain]
+    assert len(why) == 1
+    assert "the prior p weighs scores, and the rule goes by votes" in why[0]
+    assert told == [1] * 3
+
+
+@pytest.mark.parametrize("kind", ["one", "many"])
+def test_rules_have_the_scores_that_were_promised_before_they_were_tried(swept, kind):
+    rule = DecisionRule(kind, tilings=PYRAMID)
+    of_transects = facts(swept)
+    unknown = pa.nulls(of_transects.num_rows, pa.string())
+    of_none = of_transects.drop_columns("transect").append_column("transect", unknown)
+    for known in (of_transects, of_none):
+        promised = sweeps.metrics(kind, truth(kind), known, current_species(swept))
+        tried, _ = sweeps.run(
+            *(swept, scope(), truth(kind), known, current_species(swept), "m/1", SPECIES_COUNT, [rule], PARTS),
+            resamples=5,
+        )
+        assert promised == [metric for metric in tried[0].scores if metric != "mean_species"]
+        assert ("macro_f1_per_transect" in promised) == (kind == "many" and known is of_transects)
+
+
+def test_the_threshold_that_a_mean_comes_to_answers_as_the_mean_does(swept):
+    for priors, grouping in (((), ""), (USES, ""), ((), "mean")):
+        mean = DecisionRule("many", "whole", "mean", mean_species=2.5, priors=priors, grouping=grouping)
+        found = sweeps.threshold(swept, scope(), "m/1", mean, PARTS["whole"])
+        given = [
+            rows(
+                decisions.answer(
+                    swept, tables.latest(swept, *decisions.read_by(mean)), {}, scope(), "whole", "m/1", rule
+                ),
+                "observation_id species_id rank is_answer",
+            )
+            for rule in (mean, replace(mean, mean_species=None, threshold=found))
+        ]
+        assert given[0] == given[1]
+        assert len(given[0]) >= 2.5 * len(ANSWERED)
+
+
+def test_a_threshold_is_told_only_of_a_rule_with_a_mean(swept):
+    rule = DecisionRule("many", "whole", "mean", threshold=0.25)
+    assert sweeps.threshold(swept, scope(), "m/1", rule, PARTS["whole"]) is None
+
+
+def test_a_choice_on_the_validation_side_says_nothing_of_the_test_side(lake, swept):
+    (tried,) = try_all(swept, [DecisionRule("many", tilings=PYRAMID)])
+    read = tables.latest(swept, "image_records")
+    rule_id = tried.rule.rule_id
+    for sweep_id, side in (("a", "val"), ("a-1", "test")):
+        sweeps.record(lake, sweep_id, Scope("d", side, scope().observations), "m/1", [tried], read, "run")
+    assert sweeps.choice(lake, "d", rule_id, "test") is None
+    on_val = sweeps.choice(lake, "d", rule_id, "val")
+    assert (on_val.sweep_id, on_val.split, on_val.observations) == ("a", "val", 12)
+    assert (on_val.held_out_on, on_val.held_out) == ("test", values(tried))
+    for sweep_id, side in (("b", "half"), ("b-1", "other half")):
+        sweeps.record(lake, sweep_id, Scope("d", side, scope().observations), "m/1", [tried], read, "run")
+    assert sweeps.choice(lake, "d", rule_id, "test").sweep_id == "b"
+    assert sweeps.choice(lake, "d", "another", "val") is None
+
+
+def test_a_sweep_of_which_nothing_is_left_says_why(swept):
     # of these observations the prior knows no place
     rule = DecisionRule("one", tilings=PYRAMID, priors=(PriorUse("p"),))
     with pytest.raises(LakeError, match="the prior p changes nothing"):

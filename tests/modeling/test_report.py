@@ -171,14 +171,44 @@ def test_half_an_interval_is_none(bounds: tuple[float | None, float | None]):
     assert "nan" not in document
 
 
+def marks(whole: float, *parts: tuple[float, float, float, int]) -> list[str]:
+    """Return the mark of each part of (value, low, high, observations)."""
+    slices = [SliceScore("site", f"p{number}", "accuracy", *part) for number, part in enumerate(parts)]
+    text = text_of(replace(EMPTY, headline=[Score("accuracy", whole, None, None, None)], slices=slices))
+    return [re.search(rf"\bp{number} ([▼▲]?)", text)[1] for number, _ in enumerate(parts)]
+
+
 def test_a_slice_is_marked_only_where_its_whole_interval_lies_beside_the_score_of_all():
-    parts = {"low": (0.3, 0.2, 0.49), "near": (0.4, 0.3, 0.5), "high": (0.7, 0.51, 0.8), "few": (0.1, None, None)}
-    slices = [SliceScore("site", part, "F1", *scores, 3) for part, scores in parts.items()]
-    text = text_of(replace(EMPTY, headline=[Score("F1", 0.5, None, None, None)], slices=slices))
-    assert "low ▼ 0.3000" in text
-    assert "near 0.4000" in text
-    assert "high ▲ 0.7000" in text
-    assert "few 0.1000" in text
+    parts = [(0.3, 0.2, 0.49), (0.4, 0.3, 0.5), (0.7, 0.51, 0.8), (0.1, None, None)]
+    assert marks(0.5, *((*part, 100) for part in parts)) == ["▼", "", "▲", ""]
+
+
+def test_a_small_slice_that_is_all_right_or_all_wrong_is_not_marked_by_its_luck():
+    # In every resample of it all are right: of 2, 9 and 20 that is luck, of 60 it would be one chance in a thousand.
+    assert marks(0.887, *((1.0, 1.0, 1.0, count) for count in (2, 9, 20, 60))) == ["", "", "", "▲"]
+    assert marks(0.1, *((0.0, 0.0, 0.0, count) for count in (2, 9, 20, 60))) == ["", "", "", "▼"]
+    assert marks(0.9, (0.0, 0.0, 0.0, 9), (0.0, 0.0, 0.0, 10)) == ["", "▼"]
+
+
+def test_of_twenty_slices_that_differ_by_nothing_one_at_most_is_marked():
+    random = np.random.default_rng(3)
+    parts = []
+    for size in random.integers(10, 60, 600):
+        is_right = random.uniform(size=size) < 0.887
+        low, high = np.quantile(is_right[random.integers(0, size, (500, size))].mean(axis=1), [0.025, 0.975])
+        parts.append((float(is_right.mean()), float(low), float(high), int(size)))
+    marked = [mark for start in range(0, 600, 20) for mark in marks(0.887, *parts[start : start + 20]) if mark]
+    assert len(marked) <= 600 / 20
+
+
+def test_what_a_mark_means_is_said_in_words():
+    text = text_of(replace(EMPTY, slices=[SliceScore("site", "a", "accuracy", 0.5, 0.4, 0.6, 12)]))
+    assert "▼ or ▲ marks a part of at least 10 observations that is worse or better than all by more than" in text
+
+
+def test_why_a_figure_is_missing_is_said_below_the_figures():
+    text = text_of(replace(EMPTY, figures=[Figure("map", "", png())], not_drawn=["No calibration: it is no model."]))
+    assert "No calibration: it is no model." in text
 
 
 def test_each_kind_and_metric_of_slices_has_its_table():

@@ -88,6 +88,30 @@ def test_no_request_leaves_the_page(opened, document):
     assert shown.said == []
 
 
+def test_names_of_scores_are_whole_and_their_table_is_not_cut_off_on_a_desk(browser, tmp_path):
+    names = ["accuracy", "top10_accuracy", "macro_f1_per_true_species", "macro_f1_per_known_species"]
+    blind = ["always_venomous", "majority", "majority_by_country", "random", "venomous_by_country"]
+    report = EvaluationReport(
+        TITLE,
+        [],
+        [Score(name, 0.8629, 0.7984, 0.9194, 0.0833) for name in names],
+        [Baseline(name, {"accuracy": 0.121}) for name in blind],
+    )
+    path = tmp_path / "report.html"
+    path.write_text(page(report), "utf-8")
+    context = browser.new_context(viewport=DESKTOP, offline=True)
+    shown = context.new_page()
+    shown.goto(path.as_uri())
+    assert shown.evaluate("(box => box.scrollWidth - box.clientWidth)(document.querySelector('.scroll'))") == 0
+    lines_of_each = """[...document.querySelectorAll('.scores tbody th, .scores thead .other')].map(cell => {
+        const text = document.createRange()
+        text.selectNodeContents(cell)
+        return text.getClientRects().length
+    })"""
+    assert shown.evaluate(lines_of_each) == [1] * (1 + len(blind) + len(names))
+    context.close()
+
+
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_the_page_never_scrolls_sideways(opened, viewport):
     shown = opened(viewport)
