@@ -44,6 +44,9 @@ class Program:
     def begin(self) -> None:
         """Start it in a session of its own, so that a Ctrl-C reaches it through the station alone."""
         libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+        if self.process is not None:
+            # MLflow's server is a parent and a child, and a child that is left keeps the port.
+            end_session(self.process.pid)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.words,
@@ -88,6 +91,31 @@ def stop(programs: list[Program]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def end_session(leader: int) -> None:
+    """End what a program that has ended has left of its session.
+
+    Args:
+        leader: The process that was begun.
+    """
+    deadline = time.monotonic() + _GOODBYE_SECONDS
+    while (left := _in_session(leader)) and time.monotonic() < deadline:
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.1)
+
+
+def _in_session(leader: int) -> list[int]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        # One that waits to be buried keeps no port; what stands behind its name begins with its state.
+        with suppress(OSError):
+            state, *_ = (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            if state != "Z" and os.getsid(int(folder.name)) == leader:
+                found.append(int(folder.name))
+    return found
 
 
 def end_marked(home: Path, spared: Collection[int] = ()) -> bool:
