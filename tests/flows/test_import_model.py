@@ -160,7 +160,7 @@ def test_a_head_that_was_trained_here_is_judged_against_an_imported_champion(imp
     home = shutil.copytree(imported, tmp_path / "home")
     first = registry(home).find("contest")
     assert first.run_id, "the registry keeps its files where they were, and they are still there"
-    report = retrain.fn("plants", "contest", home=home)
+    (report,) = retrain.fn("plants", "contest", home=home).outcomes
     assert report.scores.keys() == {"contest/1", "contest/2"}
     trained = registry(home).find("contest/2")
     assert trained.tags["embedding_key"] == first.tags["embedding_key"], "of the imported backbone"

@@ -54,7 +54,9 @@ def finished(tmp_path_factory, empty_home, flora, backbone):
     """A home in which every stage has run."""
     home = shutil.copytree(empty_home, tmp_path_factory.mktemp("finished") / "home")
     first = run_all(home, flora, backbone)
-    assert first.pop("retrain") is False, "training and retraining on the same rows is one version"
+    assert first.pop("retrain"), "that there was nothing to do is said once"
+    (said,) = content(home, "retrain_decisions")
+    assert (said["decision"], said["challenger"]) == ("nothing to do", None), "the same rows make one version"
     assert all(first.values()), first
     return home
 

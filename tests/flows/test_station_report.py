@@ -70,7 +70,8 @@ def test_what_was_decided_is_told_and_a_hostile_name_stays_text(home):
 def test_a_model_without_a_champion_is_warned_of(home):
     client = mlflow.MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
     client.delete_registered_model_alias("m", "champion")
-    (warning,) = station_report.fn(home).warnings
+    # Whether the disk of this machine is nearly full is not what it is about.
+    (warning,) = (one for one in station_report.fn(home).warnings if "disk" not in one)
     client.set_registered_model_alias("m", "champion", "1")
     assert "without a champion" in warning
     assert warning in words(home)

@@ -46,6 +46,7 @@ def test_species_with_too_few_photographs_follow_a_class_map_as_dropped(lake):
 
 def test_a_retraining_without_a_champion_before_it_is_recorded(lake):
     row = {
+        "retrain_id": "r1",
         "flow_run_id": "run",
         "dataset": "d",
         "model": "m",
@@ -54,8 +55,10 @@ def test_a_retraining_without_a_champion_before_it_is_recorded(lake):
         "challenger_score": 0.5,
         "decision": "first",
         "reason": "there was no champion",
+        "signals": "{}",
+        "checks": "[]",
     }
     ledger.record_retrain(lake, row)
     assert held(lake, "retrain_decisions", "champion champion_score challenger") == [(None, None, "m/1")]
     with pytest.raises(RowsRefusedError, match="reason is null"):
-        ledger.record_retrain(lake, {**row, "flow_run_id": "another", "reason": None})
+        ledger.record_retrain(lake, {**row, "retrain_id": "r2", "reason": None})
