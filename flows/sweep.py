@@ -24,7 +24,7 @@ from lake.decisions import Scope
 from lake.errors import LakeError, PriorUnfitError
 from lake.rules import MANY, DecisionRule
 from lake.sweeps import Tried
-from lake.tables import Snapshot
+from lake.tables import Lake, Snapshot
 
 if TYPE_CHECKING:
     from modeling.registry import Version
@@ -218,25 +218,7 @@ def sweep(
         except PriorUnfitError as error:
             refused = str(error)
     threshold = sweeps.threshold(lake, sides.chosen, version.recorded_as, best.rule, parts[best.rule.tilings])
-    sweep_id = tables.digest(
-        [
-            [rule.spec for rule in tried_rules],
-            version.recorded_as,
-            tables.digest(sides.chosen.observations["observation_id"].to_pylist()),
-            repr([_values(one) for one in tried]),
-        ]
-    )
-    written = sweeps.record(lake, sweep_id, sides.chosen, version.recorded_as, tried, snapshots, run_id)
-    if held_out is not None and sides.unseen is not None:
-        written += sweeps.record(
-            lake,
-            f"{sweep_id}-{tables.digest(repr(_values(held_out)), 8)}",
-            sides.unseen,
-            version.recorded_as,
-            [held_out],
-            snapshots,
-            run_id,
-        )
+    sweep_id, written = _recorded(lake, sides, version.recorded_as, tried, held_out, snapshots, run_id)
     if written:
         ledger.record_stage(lake, run_id, "sweep", dataset, written, 0, clock.seconds)
     file = _write(place, f"{dataset}-{name}-best", best.rule, sides.chosen, threshold)
@@ -269,6 +251,31 @@ def sweep(
         ranking = [{"rule": rule.choices, **rule.scores} for rule in report.rules[:100]]
         show_table(ranking, f"The best rules on {dataset}, by {by}.", "sweep", dataset, "rules")
     return told(report)
+
+
+def _recorded(
+    lake: Lake,
+    sides: _Sides,
+    model_version: str,
+    tried: Sequence[Tried],
+    held_out: Tried | None,
+    snapshots: tuple[Snapshot, ...],
+    run_id: str,
+) -> tuple[str, int]:
+    """Write the scores of all rules, and those of the best one where it was not chosen; return their id and count."""
+    sweep_id = tables.digest(
+        [
+            [one.rule.spec for one in tried],
+            model_version,
+            tables.digest(sides.chosen.observations["observation_id"].to_pylist()),
+            repr([_values(one) for one in tried]),
+        ]
+    )
+    written = sweeps.record(lake, sweep_id, sides.chosen, model_version, tried, snapshots, run_id)
+    if held_out is not None and sides.unseen is not None:
+        best_id = f"{sweep_id}-{tables.digest(repr(_values(held_out)), 8)}"
+        written += sweeps.record(lake, best_id, sides.unseen, model_version, [held_out], snapshots, run_id)
+    return sweep_id, written
 
 
 def _drawn(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browsers import chromium
 from PIL import Image
 from prefect import flow
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
@@ -17,7 +18,6 @@ from flows.answers import grid
 from flows.orchestration import run_recorded, told
 from flows.prefect_pages import MOST_FIGURES, harmless, paragraphs, show_figures
 
-CHROMIUM = Path("/usr/bin/chromium")
 HOSTILE = [
     "<script>document.title = 'taken'</script>",
     "<img src=x onerror=\"document.title='taken'\">",
@@ -127,16 +127,12 @@ def test_a_server_that_takes_no_artifact_does_not_make_the_work_fail(station, mo
         assert run_recorded(look, Report(), [], None) is None
 
 
-@pytest.mark.skipif("CI" not in os.environ and not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}")
 def test_hostile_names_are_shown_and_do_nothing(left, station):
     report = Report(
         dataset=HOSTILE[0], said=[*HOSTILE, *(f"  {line}" for line in HOSTILE)], by_kind=dict.fromkeys(HOSTILE, 1)
     )
     found = left(report)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
         shown = browser.new_page(viewport={"width": 1280, "height": 900})
         asked: list[str] = []
         shown.on("request", lambda request: asked.append(request.url))
@@ -152,4 +148,3 @@ def test_hostile_names_are_shown_and_do_nothing(left, station):
             if "TAXALAKE_SCREENSHOTS" in os.environ:
                 file = Path(os.environ["TAXALAKE_SCREENSHOTS"]) / f"hostile-{artifact['type']}.png"
                 shown.screenshot(path=file, full_page=True)
-        browser.close()

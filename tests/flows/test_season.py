@@ -107,7 +107,6 @@ def mixed_up_labels_are_refused(station: Served, season: Season, home: Path) -> 
     assert registry_of(home).holder(MODEL, CHAMPION).model_version == champion
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_what_is_dropped_into_a_folder_becomes_a_better_champion(shared, tmp_path):
     season = of_seedlings(shared, tmp_path / "watched", 4)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import yaml
+from browsers import chromium
 from homes import REPOSITORY
 from served import Served, served
 
 from flows.ingest import ingest_folder
 
-CHROMIUM = Path("/usr/bin/chromium")
 ENTRIES = yaml.safe_load((REPOSITORY / "deployments" / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
 PATIENCE = 30_000  # milliseconds for a page on a busy machine
 LIMIT = "limit=100"
@@ -31,21 +31,13 @@ def station(tmp_path_factory, flora, backbone) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def page(station) -> Iterator[Any]:
-    """A page of Debian's Chromium that keeps what it asked strangers for; where it is missing tests are skipped."""
-    if "CI" not in os.environ:
-        pytest.importorskip("playwright")
-        if not CHROMIUM.exists():
-            pytest.skip(f"no browser at {CHROMIUM}: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+    """A page that keeps what it asked strangers for."""
+    with chromium() as browser:
         shown = browser.new_page(viewport={"width": 1400, "height": 1000})
         shown.set_default_timeout(PATIENCE)
         shown.strangers = []
         shown.on("request", lambda asked: shown.strangers.append(asked) if is_strange(asked.url) else None)
         yield shown
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,18 +1,17 @@
 """The page of a review in a real browser: what is shown is text, and what is typed comes back as a table."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browsers import chromium
 from drawn_photographs import plain
 
 from lake.corrections import harmless, read
 from modeling.review_sheet import Candidate, Observation, Sheet, page
 
-CHROMIUM = Path("/usr/bin/chromium")
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 HOSTILE = """<script>document.title='x'</script>"&'<img src=x onerror="document.title='y'">"""
 LONG = "Anthriscus" * 12  # no place to break it
@@ -23,17 +22,8 @@ SPECIES = [("s1", "Poa annua"), ("s2", HOSTILE), ('"><script>', LONG), ("s4", "B
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Return Debian's Chromium; where it is missing tests are skipped, but fail where CI is set."""
-    if "CI" not in os.environ:
-        pytest.importorskip("playwright")
-        if not CHROMIUM.exists():
-            pytest.skip(f"no browser at {CHROMIUM}: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 def sheet(takes_several: bool = False) -> Sheet:

@@ -1,13 +1,10 @@
-import os
-from pathlib import Path
-
 import pytest
+from browsers import chromium
 
 from modeling.errors import ModelingError
 from modeling.report import Figure
 from modeling.station_page import Cell, Grid, Section, StationPage, page
 
-CHROMIUM = Path("/usr/bin/chromium")
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -40,21 +37,16 @@ def test_a_figure_that_is_none_is_refused():
         shown(sections=[Section("a", "A", figures=[Figure("f", "c", b"<svg/>")])])
 
 
-@pytest.mark.skipif("CI" not in os.environ and not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}")
 def test_on_a_desk_and_on_a_phone_only_tables_scroll_sideways(tmp_path):
-    from playwright.sync_api import sync_playwright
-
     long = "Anthriscus" * 30  # no place to break it
     grid = Grid(long, ("a", "b", "c"), [[Cell(long), Cell(long), Cell("", share=1.0)]] * 3, foot=long)
     file = tmp_path / "station.html"
     file.write_text(
         page(StationPage(long, long, [(long, "3")] * 9, [long], [Section("a", long, long, [grid])] * 3)), "utf-8"
     )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
         for width in (1280, 390):
             shown = browser.new_page(viewport={"width": width, "height": 800})
             shown.goto(file.as_uri())
             assert shown.evaluate("document.scrollingElement.scrollWidth") == width
             assert shown.evaluate("document.querySelector('.scroll').scrollWidth") > 390
-        browser.close()
