@@ -21,7 +21,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from prefect import tags
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.context import FlowRunContext
+from prefect.context import FlowRunContext, TagsContext
 from prefect.logging import get_run_logger
 from prefect.utilities.annotations import quote
 from rich.console import Console
@@ -120,7 +120,8 @@ def run_task(task: Step[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         return task.fn(*args, **kwargs)
     # Quoted: Prefect would walk through every collection in the arguments, looking for futures.
     quoted = {name: quote(value) for name, value in kwargs.items()}
-    return cast(R, task(*(quote(value) for value in args), **quoted))  # type: ignore[arg-type]
+    with _untagged():
+        return cast(R, task(*(quote(value) for value in args), **quoted))  # type: ignore[arg-type]
 
 
 def run_overlapping(task: Overlapping[P, R_co], calls: Iterable[tuple[Any, ...]], at_once: int = 2) -> Iterator[R_co]:
@@ -133,7 +134,8 @@ def run_overlapping(task: Overlapping[P, R_co], calls: Iterable[tuple[Any, ...]]
         if in_flow_run():
 
             def begin(call: tuple[Any, ...]) -> Callable[[], R_co]:
-                return cast(Callable[[], R_co], task.submit(*(quote(value) for value in call)).result)
+                with _untagged():
+                    return cast(Callable[[], R_co], task.submit(*(quote(value) for value in call)).result)
         else:
             pool = stack.enter_context(ThreadPoolExecutor(at_once))
 
@@ -147,6 +149,11 @@ def run_overlapping(task: Overlapping[P, R_co], calls: Iterable[tuple[Any, ...]]
             running.append(begin(call))
         while running:
             yield running.popleft()()
+
+
+def _untagged() -> TagsContext:
+    """Let task runs have no tag of the flow run around them: for each tag Prefect asks the server for a slot."""
+    return TagsContext(current_tags=set())
 
 
 def in_flow_run() -> bool:
