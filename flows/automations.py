@@ -9,9 +9,8 @@ from prefect.events.actions import ChangeFlowRunState, RunDeployment
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
 from flows.events import DATASET, committed
-from flows.orchestration import TAG
+from flows.orchestration import HEARTBEAT_SECONDS, TAG
 
-HEARTBEAT_SECONDS = 30  # of deployed flow runs; Prefect takes no less
 _SILENT_SECONDS = 3 * HEARTBEAT_SECONDS
 _BEGIN_SECONDS = 600  # to start a process and import everything, on a machine that trains beside it
 _NEW_DATA = {committed("labels"), committed("image_records")}

@@ -45,7 +45,12 @@ def promote(
 
 def rollback(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="MODEL", help="The registered model's name.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="The registered model's name, or NAME/VERSION of the champion that is left."
+        ),
+    ],
     reason: Reason = "by hand",
     home: Home = None,
     as_json: Json = False,

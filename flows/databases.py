@@ -9,6 +9,10 @@ from modeling.addresses import without_password
 REMEMBERED = "postgres.url"  # in the home, readable by its owner alone
 _NAME = "taxalake"
 _SECONDS = 10  # for a server to answer
+# Options that Prefect's driver takes too: under another name, in the address, or where it has no keyword, from the
+# environment. That one is not handed the address itself, and ends with a TypeError for what it does not know.
+_RENAMED = {"sslmode": "ssl", "host": "host", "passfile": "passfile", "target_session_attrs": "target_session_attrs"}
+_VARIABLES = {"sslrootcert": "PGSSLROOTCERT", "sslcert": "PGSSLCERT", "sslkey": "PGSSLKEY", "sslcrl": "PGSSLCRL"}
 
 
 class PostgresError(Exception):
@@ -19,22 +23,37 @@ def require_address(postgres: str) -> str:
     """Return an address of PostgreSQL, if it is one.
 
     Raises:
-        ValueError: If it is not like ``postgresql://user@host:5432/name``.
+        ValueError: If it is not like ``postgresql://user@host:5432/name``, or has an option that one of the two
+            servers could not be told.
     """
     parts = urlsplit(postgres)
     if parts.scheme not in {"postgresql", "postgres"} or not parts.netloc:
         raise ValueError("an address of PostgreSQL is like postgresql://user@host:5432/taxalake")
+    known = [*_RENAMED, *_VARIABLES]
+    if unknown := [key for key, _ in _options(parts) if key not in known]:
+        raise ValueError(f"Prefect cannot be told of {', '.join(unknown)}; the options are {', '.join(known)}")
     return postgres
 
 
 def of_mlflow(postgres: str) -> str:
     """Return the address of MLflow's database, ``NAME_mlflow``, as SQLAlchemy takes it."""
-    return _address(postgres, "postgresql", "mlflow", {})
+    parts = urlsplit(postgres)
+    return _of(parts, "postgresql", f"{_name(parts)}_mlflow")
 
 
-def of_prefect(postgres: str) -> str:
-    """Return the address of Prefect's database, ``NAME_prefect``, as SQLAlchemy takes it."""
-    return _address(postgres, "postgresql+asyncpg", "prefect", {"sslmode": "ssl"})
+def of_prefect(postgres: str) -> dict[str, str]:
+    """Return what tells Prefect's server of its database, ``NAME_prefect``: environment variables."""
+    parts = urlsplit(postgres)
+    kept = {_RENAMED[key]: value for key, value in _options(parts) if key in _RENAMED}
+    address = _of(parts._replace(query=urlencode(kept)), "postgresql+asyncpg", f"{_name(parts)}_prefect")
+    told = {_VARIABLES[key]: value for key, value in _options(parts) if key in _VARIABLES}
+    return {"PREFECT_API_DATABASE_CONNECTION_URL": address, **told}
+
+
+def without_user(postgres: str) -> str:
+    """Return where an address leads, whoever comes in by it."""
+    parts = urlsplit(postgres)
+    return parts._replace(scheme="postgresql", netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def remember(home: Path, postgres: str) -> None:
@@ -70,7 +89,7 @@ def make(postgres: str) -> list[str]:
     for name in (f"{_name(parts)}_prefect", f"{_name(parts)}_mlflow"):
         try:
             # The one that every cluster has: a database is made from within another one.
-            connection = psycopg2.connect(_of(parts, "postgresql", "postgres", {}), connect_timeout=_SECONDS)
+            connection = psycopg2.connect(_of(parts, "postgresql", "postgres"), connect_timeout=_SECONDS)
             connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute("select 1 from pg_database where datname = %s", (name,))
@@ -86,16 +105,13 @@ def make(postgres: str) -> list[str]:
     return made
 
 
-def _address(postgres: str, scheme: str, purpose: str, renamed: dict[str, str]) -> str:
-    parts = urlsplit(postgres)
-    return _of(parts, scheme, f"{_name(parts)}_{purpose}", renamed)
-
-
 def _name(parts: SplitResult) -> str:
     return parts.path.strip("/") or _NAME
 
 
-def _of(parts: SplitResult, scheme: str, database: str, renamed: dict[str, str]) -> str:
-    # The drivers call one option by two names.
-    query = [(renamed.get(key, key), value) for key, value in parse_qsl(parts.query)]
-    return parts._replace(scheme=scheme, path=f"/{database}", query=urlencode(query)).geturl()
+def _options(parts: SplitResult) -> list[tuple[str, str]]:
+    return parse_qsl(parts.query, keep_blank_values=True)
+
+
+def _of(parts: SplitResult, scheme: str, database: str) -> str:
+    return parts._replace(scheme=scheme, path=f"/{database}").geturl()

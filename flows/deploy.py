@@ -22,8 +22,9 @@ from prefect.workers.process import ProcessWorker
 from pydantic import BaseModel
 
 from flows import settings
-from flows.automations import HEARTBEAT_SECONDS, automations
+from flows.automations import automations
 from flows.embed_shards import GPU_SLOTS
+from flows.orchestration import HEARTBEAT_SECONDS
 from flows.server import server_configured
 from lake.tables import digest
 
@@ -35,6 +36,11 @@ _FILES = (Path(__file__).parent / "prefect.yaml", Path(__file__).parents[1] / "d
 _RETRAIN = "retrain/station"
 _WATCH_SECONDS = int(settings.Settings.model_fields["watch_seconds"].default)  # that the file's intervals hold for
 _SERVERS = "`taxalake serve` runs one; PREFECT_API_URL says where another one is"
+_REFUSED: dict[int, str] = {
+    httpx.codes.UNAUTHORIZED: "wants credentials: USER:PASSWORD in PREFECT_API_AUTH_STRING",
+    # A station's own door, or a proxy before the server: Prefect itself answers so to nobody.
+    httpx.codes.FORBIDDEN: "refuses requests by that name: call it by one of its own, or begin it with --allow-host",
+}
 _SLOTS = 1  # flow runs on the GPUs of a station at once
 
 
@@ -60,15 +66,15 @@ class DeployReport(BaseModel):
 def deploy(place: settings.Settings, api: str | None = None) -> DeployReport:
     """Give a server everything that a station needs; what it has stays as it is, with its id.
 
-    A deployment or automation that people have changed in Prefect's pages stays so until another version of taxalake
-    or another setting says something else of it.
+    A deployment that people have changed in Prefect's pages stays so until another version of taxalake or another
+    setting says something else of it. An automation is made again as it should be; one that was switched off stays off.
 
     Args:
         place: Settings: how often is looked, and how long is waited.
         api: The server's address; the configured one by default.
 
     Raises:
-        SettingsError: If no server is configured, none answers there, or it wants credentials.
+        SettingsError: If no server is configured, none answers there, it wants credentials, or refuses its name.
     """
     if api is None and not server_configured():
         # Prefect would begin a server of its own for this process, and nobody would ever see it again.
@@ -93,11 +99,10 @@ def deploy(place: settings.Settings, api: str | None = None) -> DeployReport:
                 f"no Prefect server answers at {api or report.api}: {error}. {_SERVERS}"
             ) from error
         except httpx.HTTPStatusError as error:
-            if error.response.status_code not in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            why = _REFUSED.get(error.response.status_code)
+            if why is None:
                 raise
-            raise settings.SettingsError(
-                f"the Prefect server at {report.api} wants credentials: USER:PASSWORD in PREFECT_API_AUTH_STRING"
-            ) from error
+            raise settings.SettingsError(f"the Prefect server at {report.api} {why}") from error
     return report
 
 

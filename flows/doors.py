@@ -31,7 +31,18 @@ class Doors:
     def all_names(self) -> tuple[str, ...]:
         """Hosts that may stand in an address line: the loopback's, this machine's, and those that were given."""
         own = (socket.gethostname(), socket.getfqdn(), *_own_addresses()) if self.is_open else ()
-        return tuple(dict.fromkeys(name for name in (*_LOOPBACK, self.host, *own, *self.names) if name not in _ANY))
+        every = (*_LOOPBACK, self.host, *own, *self.names)
+        # Browsers send small letters, whatever was typed.
+        return tuple(dict.fromkeys(name.lower() for name in every if name not in _ANY))
+
+    def hosts(self, port: int) -> list[str]:
+        """Return what the header Host may be: every name, alone as behind a proxy, and with the port."""
+        names = [bracketed(name) for name in self.all_names]
+        return [*names, *(f"{name}:{port}" for name in names)]
+
+    def origins(self, port: int) -> list[str]:
+        """Return where pages of a server may say that they come from, be a proxy with TLS before it or not."""
+        return [f"{scheme}://{host}" for scheme in ("http", "https") for host in self.hosts(port)]
 
     def near(self, port: int) -> str:
         """Return the address of a server as this machine calls it."""
@@ -40,7 +51,7 @@ class Doors:
     def far(self, port: int) -> str:
         """Return the address of a server as people call it."""
         host = next(iter(self.names), socket.gethostname()) if self.host in _ANY else self.host
-        return f"http://{bracketed(host)}:{port}"
+        return f"http://{bracketed(host.lower())}:{port}"
 
     def require_free(self, port: int) -> None:
         """Look whether a port can be had.

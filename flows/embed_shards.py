@@ -16,15 +16,17 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
 
+from flows import events
 from flows.orchestration import in_flow_run, progress, run_overlapping, say
 from flows.settings import Settings
 from lake import boxes, embeddings, tables
 from lake.embeddings import PendingImage, VectorWriter
-from lake.tables import Lake, Snapshot
+from lake.tables import Appended, Lake, Snapshot
 from modeling.backbones import Backbone, BackboneFiles
 from modeling.embedding import EmbeddedTiles, EncodedImage, Engine, Seconds, joined
 from modeling.errors import BackboneError, TilingError
@@ -232,6 +234,7 @@ class SeveralDevices:
         place = job.place | {"threads": threads}
         self._job = replace(job, place=place, pending_tiles=job.pending_tiles // len(devices))
         self._devices = devices
+        self._lake = Settings(**job.place).lake
         self._processes = [_process() for _ in devices]
         self._free: SimpleQueue[int] = SimpleQueue()
         for number in range(len(devices)):
@@ -262,21 +265,43 @@ class SeveralDevices:
         number = self._free.get()
         device = self._devices[number]
         try:
-            return self._processes[number].submit(function, self._job, device, *arguments).result()
+            asked = self._processes[number].submit(_ask_here, function, self._job, device, *arguments)
+            answer, commits = asked.result()
         except BrokenProcessPool as error:
             self._processes[number] = _process()
             raise BackboneError(f"the process of {device} has died; what it had committed stays") from error
         finally:
             self._free.put(number)
+        for commit in commits:
+            events.tell(self._lake, commit)
+        return answer
 
 
 Worker = OneDevice | SeveralDevices
 _here: OneDevice | None = None  # of a process that belongs to one device
+_commits_here: list[events.Commit] = []  # of such a process, in which no flow run goes on
 
 
 def _process() -> ProcessPoolExecutor:
     # Not forked: a process that has used CUDA cannot be.
-    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_watch_parent)
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_begin_here)
+
+
+def _begin_here() -> None:
+    tables.tell_of_commits(_note_commit)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _note_commit(_: Lake, appended: Appended, rows: pa.Table) -> None:
+    _commits_here.append(events.Commit.of(appended, rows))
+
+
+def _ask_here(function: Callable[..., Answer], *arguments: object) -> tuple[Answer, list[events.Commit]]:
+    """Return what a function returns, and what was committed since the last one."""
+    answer = function(*arguments)
+    commits = _commits_here.copy()
+    _commits_here.clear()
+    return answer, commits
 
 
 def _device_here(job: Job, device: str) -> OneDevice:
@@ -292,10 +317,6 @@ def _shard_tiles_here(job: Job, device: str) -> int:
 
 def _embed_here(job: Job, device: str, images: list[PendingImage]) -> Shard:
     return _device_here(job, device).embed(images, lambda _: None)
-
-
-def _watch_parent() -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:

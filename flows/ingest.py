@@ -311,7 +311,7 @@ def ingest_retry(
         terms = Terms(max_loss, retried_kinds=tuple(kinds or row["kinds"]))
         name = "ingest" if number == 1 else f"ingest-{number}"
         try:
-            reports.append(ingest_again({**row, "dataset": dataset}, terms, home, name))
+            reports.append(told(ingest_again({**row, "dataset": dataset}, terms, home, name)))
         except LakeError as error:
             # The others are not to wait for a table that is gone, or for one that loses too much.
             failures.append(str(error))
@@ -325,7 +325,7 @@ def ingest_retry(
 def ingest_again(
     source: Mapping[str, Any], terms: Terms, home: Path | None, stage_name: str = "ingest"
 ) -> IngestReport:
-    """Take in a source as it is remembered.
+    """Take in a source as it is remembered. Whether that is worth telling the caller knows.
 
     Args:
         source: A row of ``ingest_sources``: dataset, format, options.
@@ -337,13 +337,12 @@ def ingest_again(
         SourceError: If it is not where it was, or not as it was described.
         LossError: If too much of what is new would be set aside.
     """
-    return _ingest(source["format"], json.loads(source["options"]), source["dataset"], terms, home, stage_name)
+    form = source["format"]
+    return take_in(form, _FORMATS[form], json.loads(source["options"]), source["dataset"], terms, home, stage_name)
 
 
-def _ingest(
-    form: str, options: Mapping[str, Any], dataset: str, terms: Terms, home: Path | None, stage_name: str = "ingest"
-) -> IngestReport:
-    return take_in(form, _FORMATS[form], options, dataset, terms, home, stage_name)
+def _ingest(form: str, options: Mapping[str, Any], dataset: str, terms: Terms, home: Path | None) -> IngestReport:
+    return told(take_in(form, _FORMATS[form], options, dataset, terms, home))
 
 
 def _files(root: str, follow_links: bool = False) -> Files:

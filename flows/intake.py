@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel
 
 from flows import intake_figures, settings
-from flows.orchestration import Clock, flow_run_id, progress, run_overlapping, say, told
+from flows.orchestration import Clock, flow_run_id, progress, run_overlapping, say
 from lake import ledger, tables
 from lake.errors import LakeError
 from lake.files import File, Files
@@ -74,6 +74,7 @@ class Terms:
     max_loss: float | None = None
     read_all: bool = False
     retried_kinds: tuple[str, ...] = ()
+    longest_pause_seconds: int = 0  # between two tries of a file that was refused for a reason that may have passed
 
 
 def read_shard(reader: Reader, shard: Sequence[PendingFile]) -> ReadCount:
@@ -112,7 +113,7 @@ def take_in(
     with tempfile.TemporaryDirectory(prefix="taxalake-") as folder:
         staged = stage(source, Path(folder))
         with Intake(lake, dataset, staged, run_id) as work:
-            pending = work.find_pending(_retried(terms, place), terms.read_all)
+            pending = work.find_pending(_retried(terms, place), terms.read_all, terms.longest_pause_seconds)
             count = work.reconcile()
             work.require_little_loss(count, place.max_loss)
             read, seconds = ReadCount(), 0.0
@@ -141,7 +142,7 @@ def take_in(
                     read.files,
                 )
             figures = _draw(place, dataset, work, count, source.files) if written else []
-    report = IngestReport(
+    return IngestReport(
         dataset=dataset,
         source=source.uri,
         found=count.found,
@@ -156,7 +157,6 @@ def take_in(
         snapshots={snapshot.table: snapshot.version for snapshot in tables.latest(lake, "image_records", "images")},
         committed=committed,
     )
-    return told(report)
 
 
 def _apart_from(home: Path, source: Source) -> Source:

@@ -12,9 +12,10 @@ from pydantic import BaseModel
 from flows import settings
 from flows.answers import in_bytes
 from flows.orchestration import progress, told
-from lake import maintenance, tables
+from lake import maintenance, query, tables
 from lake.errors import LakeError
 from lake.schemas import TABLES
+from modeling.addresses import without_password
 
 LITTLE_ROOM = 0.1  # of the disk that is left, under which people are warned
 
@@ -128,8 +129,7 @@ def maintain(keep_days: int = 7, dry_run: bool = False, home: Path | None = None
                     tended[name] = _told_of(done, models)
             advance(1)
     orphans, orphan_bytes = maintenance.sweep_blobs(lake, keep, dry_run) if tables.exists(lake, "images") else (0, 0)
-    place.home.mkdir(parents=True, exist_ok=True)
-    disk = shutil.disk_usage(lake.root if lake.is_local and tended else place.home)
+    disk = shutil.disk_usage(lake.root if lake.is_local and tended else _nearest(place.home))
     report = told(
         MaintainReport(
             home=str(place.home.resolve()),
@@ -150,26 +150,37 @@ def maintain(keep_days: int = 7, dry_run: bool = False, home: Path | None = None
 
 
 def _needed(place: settings.Settings) -> dict[str, dict[int, list[str]]]:
-    """Return for each table the versions that registered models were made from, with the models."""
+    """Return for each table the versions that registered models were made from, with the models.
+
+    Raises:
+        LakeError: If the tables tell of trained models, and no registry knows any of them.
+    """
     from modeling.registry import Registry
 
     needed: dict[str, dict[int, list[str]]] = {}
-    if not place.has_registry:
-        if not tables.exists(place.lake, "class_maps"):
-            return needed
-        (maps,) = tables.latest(place.lake, "class_maps")
-        if tables.row_count(place.lake, maps):
-            raise LakeError(
-                f"the tables of {place.lake.root} tell of trained models, and there is no registry in {place.home} to "
-                f"say which versions they need: say where it is (TAXALAKE_TRACKING_URI, TAXALAKE_POSTGRES)"
-            )
-        return needed
-    registry = Registry(place.registry_uri, place.artifacts)
-    for name in registry.names():
-        for model in registry.versions(name):
+    maps: set[str] = set()
+    for address in place.registry_uris:
+        registry = Registry(address, place.artifacts)
+        for model in (model for name in registry.names() for model in registry.versions(name)):
+            maps.add(model.tags.get("class_map_id", ""))
             for table, version in json.loads(model.tags.get("snapshots", "{}")).items():
                 needed.setdefault(table, {}).setdefault(version, []).append(model.model_version)
+    if tables.exists(place.lake, "class_maps"):
+        (seen,) = tables.latest(place.lake, "class_maps")
+        trained = query.answer(place.lake, "upkeep/class_maps", [seen])["class_map_id"].to_pylist()
+        if trained and maps.isdisjoint(trained):
+            where = " and ".join(map(without_password, place.registry_uris)) or f"no registry in {place.home}"
+            raise LakeError(
+                f"the tables of {place.lake.root} tell of trained models, and {where} knows none of them, so that "
+                f"nobody can say which versions they need: say where their registry is (TAXALAKE_TRACKING_URI, "
+                f"TAXALAKE_POSTGRES)"
+            )
     return needed
+
+
+def _nearest(folder: Path) -> Path:
+    """Return the folder, or where it is not there the nearest one around it: a look makes none."""
+    return next(one for one in (folder.resolve(), *folder.resolve().parents) if one.is_dir())
 
 
 def _told_of(done: maintenance.Upkeep, models: Mapping[int, list[str]]) -> TableUpkeep:

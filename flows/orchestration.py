@@ -48,7 +48,8 @@ Rep = TypeVar("Rep", bound="Report")
 R_co = TypeVar("R_co", covariant=True)
 _ARTIFACT_SECONDS = 2.0  # between two reports to the server, which shows them at leisure
 
-TAG = "taxalake"  # of deployments, their flow runs, and the flow runs inside of these
+TAG = "taxalake"  # of deployments, commands' flow runs, and the flow runs inside of these
+HEARTBEAT_SECONDS = 30  # of flow runs at a server; Prefect takes no less
 
 # Here, because every process that runs a flow imports this.
 tables.tell_of_commits(tell_commit)
@@ -109,8 +110,12 @@ def run_recorded(flow: Step[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Run a stage as a flow run; Prefect starts a server for this process where none is configured."""
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    # A flow run waits a second at its end for the heartbeat's thread; a person at the keyboard needs no heartbeat.
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    if not server_configured():
+        # A flow run waits a second at its end for the heartbeat's thread; this server ends with its only flow run.
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            return cast(R, flow(*args, **kwargs))
+    # What finds a deployed flow run dead finds this one too.
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: HEARTBEAT_SECONDS}), tags(TAG):
         return cast(R, flow(*args, **kwargs))
 
 

@@ -145,8 +145,8 @@ def _links(facts: Mapping[str, Any], parameters: Mapping[str, Any]) -> Iterator[
 def _mlflow(home: Any) -> str | None:
     """Return the address of MLflow's pages, where a server shows them."""
     place = settings.load(home=home)
-    if place.tracking_uri is not None:
-        server = urlsplit(place.tracking_uri)
+    if address := place.mlflow_pages or place.tracking_uri:
+        server = urlsplit(address)
         # Without a user and password: whoever sees the page has their own.
         host = server.netloc.rpartition("@")[2]
         return f"{server.scheme}://{host}{server.path.rstrip('/')}" if server.scheme in {"http", "https"} else None

@@ -4,10 +4,14 @@ Prefect looks neither at the name by which it is called nor at where a request c
 in a browser of this machine, could so talk to a server on the loopback and have it run commands: by a request that
 needs no leave (CORS), or by a name of its own that it lets point here (DNS rebinding). Prefect's own pages ask a
 company that counts visitors, whatever the settings say, and show what stands in artifacts: they load nothing from afar.
+
+What has to outlive this process, or is written by it, lies in PREFECT_HOME or in its database.
 """
 
 import argparse
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -21,6 +25,10 @@ _POLICY = (
     b"base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
 _GOODBYE_SECONDS = 3  # that open connections have when the server is asked to end
+_PAGES, _LEASES = "ui", "concurrency_leases"  # folders of PREFECT_HOME; the second is named by Prefect
+# They hold the process id of their owner, and in a container every server has the same one: the lock of a server that
+# was killed would be waited for without end.
+_LOCKS = (f"{_LEASES}/expirations.lock", f"{_PAGES}/.v1_ui_static.lock", f"{_PAGES}/.v2_ui_static.lock")
 
 
 class OwnPagesOnly:
@@ -77,6 +85,7 @@ def main() -> None:
     parser.add_argument("--port", required=True, type=int)
     parser.add_argument("--name", action="append", required=True, help="by which it may be called; several times")
     asked = parser.parse_args()
+    _prepare(Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser())
     import uvicorn
     from prefect.server.api.server import create_app
 
@@ -88,6 +97,25 @@ def main() -> None:
         log_level="warning",
         timeout_graceful_shutdown=_GOODBYE_SECONDS,
     )
+
+
+def _prepare(home: Path) -> None:
+    """Set what a server that stays up needs, where nothing else is said of it. Before Prefect is imported.
+
+    Args:
+        home: Prefect's, which no other server uses.
+    """
+    for lock in _LOCKS:
+        (home / lock).unlink(missing_ok=True)
+    for name, value in {
+        # In memory they would end with this process, while the slots that they hold stay taken in the database.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        # Prefect unpacks its pages, beside its own code otherwise, which is not this user's to write.
+        "PREFECT_UI_STATIC_DIRECTORY": str(home / _PAGES),
+        # Flow runs that ended 90 days ago go too, with their logs and artifacts, and not events alone.
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+    }.items():
+        os.environ.setdefault(name, value)
 
 
 if __name__ == "__main__":

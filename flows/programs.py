@@ -46,7 +46,7 @@ class Program:
         libc = ctypes.CDLL(None) if sys.platform == "linux" else None
         if self.process is not None:
             # MLflow's server is a parent and a child, and a child that is left keeps the port.
-            end_session(self.process.pid)
+            end_session(self.process.pid, Path(self.env[MARK]))
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.words,
@@ -93,29 +93,21 @@ def stop(programs: list[Program]) -> None:
             process.wait()
 
 
-def end_session(leader: int) -> None:
+def end_session(leader: int, home: Path) -> None:
     """End what a program that has ended has left of its session.
 
     Args:
-        leader: The process that was begun.
+        leader: The process that was begun. Its number may be another one's by now, which does not bear our mark.
+        home: Resolved.
     """
     deadline = time.monotonic() + _GOODBYE_SECONDS
-    while (left := _in_session(leader)) and time.monotonic() < deadline:
+    while (left := [pid for pid, session in _marked(home).items() if session == leader]) and (
+        time.monotonic() < deadline
+    ):
         for pid in left:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.1)
-
-
-def _in_session(leader: int) -> list[int]:
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        # One that waits to be buried keeps no port; what stands behind its name begins with its state.
-        with suppress(OSError):
-            state, *_ = (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-            if state != "Z" and os.getsid(int(folder.name)) == leader:
-                found.append(int(folder.name))
-    return found
 
 
 def end_marked(home: Path, spared: Collection[int] = ()) -> bool:
@@ -129,7 +121,7 @@ def end_marked(home: Path, spared: Collection[int] = ()) -> bool:
     """
     found = False
     for number in (signal.SIGTERM, signal.SIGKILL):
-        left = _marked(home, spared)
+        left = _left(home, spared)
         found = found or bool(left)
         for pid in left:
             with suppress(ProcessLookupError):
@@ -137,17 +129,22 @@ def end_marked(home: Path, spared: Collection[int] = ()) -> bool:
         deadline = time.monotonic() + _GOODBYE_SECONDS
         while left and time.monotonic() < deadline:
             time.sleep(0.1)
-            left = _marked(home, spared)
+            left = _left(home, spared)
     return found
 
 
-def _marked(home: Path, spared: Collection[int]) -> list[int]:
+def _left(home: Path, spared: Collection[int]) -> list[int]:
+    return [pid for pid, session in _marked(home).items() if session not in spared]
+
+
+def _marked(home: Path) -> dict[int, int]:
+    """Return every other process that bears the mark of a home, with its session."""
     mark = f"{MARK}={home}".encode()
-    found = []
+    found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         pid = int(folder.name)
         # It may have ended meanwhile, or be someone else's; one that waits to be buried has no environment any more.
         with suppress(OSError):
-            if mark in (folder / "environ").read_bytes().split(b"\0") and os.getsid(pid) not in spared:
-                found.append(pid)
-    return [pid for pid in found if pid != os.getpid()]
+            if pid != os.getpid() and mark in (folder / "environ").read_bytes().split(b"\0"):
+                found[pid] = os.getsid(pid)
+    return found

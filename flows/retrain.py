@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from lake import labels, ledger, retraining, tables
 from lake.errors import LakeError
 from lake.retraining import PROMOTE, Signals, Threshold
 from lake.tables import Snapshot
-from modeling.errors import ModelingError, RegistryError
+from modeling.errors import ModelingError, ProbeError, RegistryError
 from modeling.promotion import Verdict
 from modeling.recipe import Recipe
 
@@ -37,7 +37,7 @@ class Outcome(BaseModel):
 
     dataset: str
     model: str
-    decision: str  # first, promoted, refused, or nothing to do
+    decision: str  # first, promoted, refused, overtaken, or nothing to do
     reason: str
     champion: str
     challenger: str | None
@@ -51,7 +51,7 @@ class Outcome(BaseModel):
         """The outcome for people."""
         said = [f"{self.model}: {self.decision}: {self.reason}; the champion is {self.champion}"]
         said += [f"  {'passed' if one['passed'] else 'failed'}: {one['words']}" for one in self.checks]
-        if self.renewed is not None and self.renewed.answers:
+        if self.renewed is not None and (self.renewed.answers or self.renewed.problems):
             said += self.renewed.lines()
         return said
 
@@ -146,26 +146,29 @@ def _retrain(
     recipe = _recipe_of_champion(registry, name)
     plan = planned(place, registry, dataset, name, read_recipe(recipe, place.seed), backbone, run_id)
     seen = _signals(place, registry, dataset, name, plan)
-    candidate = plan.found
-    if candidate is None and not (anyway or seen is None or seen.due(_threshold(place))):
-        reason = f"too little has changed to be worth a training: {seen.words}"
-        return _nothing(place, registry, plan, dataset, name, reason, seen, bool(completed), run_id)
-    if candidate is not None and _is_judged(candidate, plan.champion):
-        reason = f"{candidate.model_version} was trained on exactly this{_verdict_of(candidate)}"
-        return _nothing(place, registry, plan, dataset, name, reason, seen, bool(completed), run_id)
+    due = [] if seen is None else seen.due(_threshold(place))
+    reason = _nothing_to_do(place, plan, name, seen, due, anyway)
+    if reason:
+        return _nothing(place, registry, plan, dataset, name, reason, seen, due, bool(completed), run_id)
     if seen is not None:
-        say(f"{name}: {seen.words}")
-    candidate = registry.find(run_subflow(train, dataset, name, backbone, place.home, recipe).model_version)
+        say(f"{name}: {seen.words}; {'; '.join(due) or 'it was asked for anyway'}")
+    candidate = _trained(place, registry, dataset, name, backbone, recipe, plan, run_id)
     before = plan.champion
     if before is not None:
         # Before it is judged: a run that dies in between leaves a challenger, and the next run judges it.
         candidate = registry.set_alias(candidate, CHALLENGER)
     verdict, scores = judged(place, registry, dataset, before, candidate, backbone)
-    _record(place, dataset, name, before, candidate, verdict, seen, scores, run_id)
+    _record(place, dataset, name, before, candidate, verdict, seen, due, scores, run_id)
     if verdict.decision == "promoted":
-        hand_over(place, registry, PROMOTE, before, candidate, verdict.reason, judged_on, run_id)
+        try:
+            hand_over(place, registry, PROMOTE, before, candidate, verdict.reason, judged_on, run_id)
+        except LakeError as error:
+            overtaken = replace(verdict, decision="overtaken", reason=str(error))
+            _record(place, dataset, name, before, candidate, overtaken, seen, due, scores, run_id)
+            raise
     else:
-        registry.tag(candidate, {"verdict": verdict.decision, "verdict_reason": verdict.reason})
+        # The reason first: a verdict says that both are there.
+        registry.tag(candidate, {"verdict_reason": verdict.reason, "verdict": verdict.decision})
     return Outcome(
         dataset=dataset,
         model=name,
@@ -174,11 +177,75 @@ def _retrain(
         champion=registry.find(name).model_version,
         challenger=candidate.model_version,
         scores={version: report.metrics for version, report in scores.items()},
-        signals={} if seen is None else seen.record,
+        signals=_signals_record(seen, due),
         checks=[asdict(check) for check in verdict.checks],
         renewed=run_subflow(renew_answers, name, place.home),
         committed=True,
     )
+
+
+def _nothing_to_do(
+    place: settings.Settings, plan: Planned, name: str, seen: Signals | None, due: list[str], anyway: bool
+) -> str:
+    """Return why no training is worth it, in words; empty where one is."""
+    candidate = plan.found
+    if candidate is not None and _is_judged(candidate, plan.champion):
+        reason = f"{candidate.model_version} was trained on exactly this{_verdict_of(candidate)}"
+        # Labels are what a model learns from: what came without one is new to it, and teaches it nothing.
+        asked = f"; {'; '.join(due)}: label some of what came (`taxalake review` lists them)" if due else ""
+        return reason + asked
+    if candidate is not None or anyway:
+        return ""
+    if seen is not None and not due:
+        return f"too little has changed to be worth a training: {seen.words}"
+    failed = ledger.retrain_reason(place.lake, _failure_id(name, plan))
+    return "" if failed is None else f"a training on exactly this has failed (--anyway tries again): {failed}"
+
+
+def _failure_id(name: str, plan: Planned) -> str:
+    return tables.digest([name, "failed", plan.key])
+
+
+def _trained(
+    place: settings.Settings,
+    registry: "Registry",
+    dataset: str,
+    name: str,
+    backbone: str | None,
+    recipe: dict[str, Any] | None,
+    plan: Planned,
+    run_id: str,
+) -> "Version":
+    """Train, or find what was trained on exactly this; a model that calls species by wrong names is put on record.
+
+    Raises:
+        ProbeError: If it does: the same training would end alike, and is not begun again by itself.
+    """
+    try:
+        report = run_subflow(train, dataset, name, backbone, place.home, recipe)
+    except ProbeError as error:
+        champion = None if plan.champion is None else plan.champion.model_version
+        ledger.record_retrain(
+            place.lake,
+            {
+                "retrain_id": _failure_id(name, plan),
+                "flow_run_id": run_id,
+                "dataset": dataset,
+                "model": name,
+                "champion": champion,
+                "decision": "failed",
+                "reason": str(error),
+                "signals": "{}",
+                "checks": "[]",
+            },
+        )
+        raise
+    return registry.find(report.model_version)
+
+
+def _signals_record(seen: Signals | None, due: list[str]) -> dict[str, object]:
+    """Return what has changed and what of it is worth a training, as tables hold it."""
+    return {} if seen is None else {**seen.record, "due": due}
 
 
 def _recipe_of_champion(registry: "Registry", name: str) -> dict[str, Any] | None:
@@ -200,7 +267,7 @@ def _is_judged(version: "Version", champion: "Version | None") -> bool:
 
 def _verdict_of(version: "Version") -> str:
     tags = version.tags
-    return f" and judged before ({tags['verdict']}: {tags['verdict_reason']})" if "verdict" in tags else ""
+    return f" and judged before ({tags['verdict']}: {tags.get('verdict_reason')})" if "verdict" in tags else ""
 
 
 def _signals(place: settings.Settings, registry: "Registry", dataset: str, name: str, plan: Planned) -> Signals | None:
@@ -241,20 +308,21 @@ def _nothing(
     name: str,
     reason: str,
     seen: Signals | None,
+    due: list[str],
     completed: bool,
     run_id: str,
 ) -> Outcome:
     """Say so, once for the same state of things, and answer what the champion has not answered yet."""
     champion = registry.find(name)
     row = {
-        "retrain_id": tables.digest([name, champion.recorded_as, NOTHING, plan.key]),
+        "retrain_id": tables.digest([name, champion.recorded_as, NOTHING, plan.key, due]),
         "flow_run_id": run_id,
         "dataset": dataset,
         "model": name,
         "champion": champion.model_version,
         "decision": NOTHING,
         "reason": reason,
-        "signals": tables.canonical_json({} if seen is None else seen.record),
+        "signals": tables.canonical_json(_signals_record(seen, due)),
         "checks": "[]",
     }
     news = ledger.record_retrain(place.lake, row).row_count > 0
@@ -267,7 +335,7 @@ def _nothing(
         champion=champion.model_version,
         challenger=None,
         scores={},
-        signals={} if seen is None else seen.record,
+        signals=_signals_record(seen, due),
         checks=[],
         renewed=renewed,
         committed=news or completed or renewed.committed,
@@ -282,6 +350,7 @@ def _record(
     candidate: "Version",
     verdict: Verdict,
     seen: Signals | None,
+    due: list[str],
     scores: Mapping[str, EvaluateReport],
     run_id: str,
 ) -> None:
@@ -302,7 +371,7 @@ def _record(
             "challenger_score": verdict.challenger_score,
             "decision": verdict.decision,
             "reason": verdict.reason,
-            "signals": tables.canonical_json({} if seen is None else seen.record),
+            "signals": tables.canonical_json(_signals_record(seen, due)),
             "checks": tables.canonical_json([asdict(check) for check in verdict.checks]),
         },
     )

@@ -11,7 +11,7 @@ from lake import decisions, evaluations, labels, retraining, tables
 from lake.decisions import Decision
 from lake.scoring import Comparison
 from modeling import promotion
-from modeling.promotion import Gain, PromotionRule, Standing, Verdict
+from modeling.promotion import Gain, Probe, PromotionRule, Standing, Verdict
 
 if TYPE_CHECKING:
     from modeling.registry import Registry, Version
@@ -66,7 +66,7 @@ def judged(
     learnt_at = json.loads(before.tags.get("snapshots", "{}"))
     then = retraining.compare_as_it_was(lake, champion, challenger, species_count, learnt_at)
     metric = promotion.deciding(ours.metrics, theirs.metrics)
-    seconds = _seconds(place, registry, champion, [before, candidate], backbone)
+    seconds = _seconds(place, registry, champion, [before, candidate], candidate, backbone)
 
     def standing(report: EvaluateReport, answers: Decision, spent: float | None) -> Standing:
         return Standing(
@@ -80,8 +80,8 @@ def judged(
         standing(ours, champion, seconds[0]),
         standing(theirs, challenger, seconds[1]),
         _gain(now, metric),
-        theirs.without_looking,
-        candidate.tags.get("probe", ""),
+        theirs.without_looking or {"a blind draw": theirs.chance},
+        Probe(candidate.tags.get("probe", "never tried"), candidate.tags.get("probe_passed") == "true"),
         None if then is None else _gain(then, metric),
         PromotionRule(
             place.min_gain, place.min_support, place.max_recall_loss, place.max_calibration_loss, place.max_slowdown
@@ -96,7 +96,12 @@ def _gain(comparison: Comparison, metric: str) -> Gain:
 
 
 def _seconds(
-    place: settings.Settings, registry: "Registry", answered: Decision, rivals: "list[Version]", backbone: str | None
+    place: settings.Settings,
+    registry: "Registry",
+    answered: Decision,
+    rivals: "list[Version]",
+    candidate: "Version",
+    backbone: str | None,
 ) -> list[float] | list[None]:
     """Time the models as any program has them: from the registry, photographs to names."""
     from modeling.latency import seconds_each
@@ -106,7 +111,10 @@ def _seconds(
         return [None] * len(rivals)
 
     def of(version: "Version") -> Any:
-        model = registry.model(version, backbone, None if place.device == "auto" else place.device)
+        # What is said of the new one's backbone holds for another only where it has learnt from the same vectors.
+        is_alike = version.tags["embedding_key"] == candidate.tags["embedding_key"]
+        device = None if place.device == "auto" else place.device
+        model = registry.model(version, backbone if is_alike else None, device)
         return lambda some: model.predict(some, params={"tiling": tilings_of(version), "top_k": 1})
 
     return seconds_each([of(version) for version in rivals], photographs)

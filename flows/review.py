@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import uuid
 from collections import Counter
 from io import BytesIO
 from pathlib import Path
@@ -16,7 +17,6 @@ from flows.predict import predict_tiles, predicted_parts, rule_of
 from lake import corrections, decisions, embeddings, ledger, reviews, tables
 from lake.decisions import Decision
 from lake.embeddings import images_of
-from lake.errors import LakeError
 from lake.labels import EXAMPLE_TABLES
 from lake.reviews import Entry, Queue, Training
 from lake.rules import MANY
@@ -141,46 +141,56 @@ def _write(
     place: settings.Settings, version: "Version", decision: Decision, queue: Queue
 ) -> tuple[Path, Path, Path | None]:
     """Write table and page, where they do not stand there, and return them, and where a filled-in table went."""
-    name = f"{decision.scope.dataset}-{settings.require_name(version.name, 'model')}"
+    # A name may hold anything but this sign.
+    name = f"{decision.scope.dataset}@{settings.require_name(version.name, 'model')}"
     folder = place.home.resolve() / "reviews"
     folder.mkdir(parents=True, exist_ok=True)
     table, page = folder / f"{name}.csv", folder / f"{name}.html"
-    if table.is_file() and page.is_file() and queue.review_id in _beginning(page):
+    beginning = _beginning(page)
+    if table.is_file() and queue.review_id in beginning:
         return table, page, None
-    kept = _keep_filled(table)
+    kept = _keep_changed(table, beginning)
     # The page last: where it stands, both do.
-    _replace(table, "\ufeff" + reviews.as_csv(queue.entries))
-    _replace(page, _page(place, version, decision, queue, table.name))
+    content = ("\ufeff" + reviews.as_csv(queue.entries)).encode()
+    _replace(table, content)
+    _replace(page, _page(place, version, decision, queue, table.name, _hash(content)).encode())
     return table, page, kept
 
 
 def _beginning(page: Path) -> str:
+    """Return the head of a page; empty where there is none."""
+    if not page.is_file():
+        return ""
     with page.open(encoding="utf-8") as file:
         return file.read(_HEAD)
 
 
-def _keep_filled(table: Path) -> Path | None:
-    """Move a table away into which somebody has written, so that no work is lost; return where it is now."""
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _keep_changed(table: Path, beginning: str) -> Path | None:
+    """Move a table away that is not as a review has written it, so that no work is lost; return where it is now."""
     if not table.is_file():
         return None
-    try:
-        is_filled = corrections.read(table)["species_ids"].list.len().sum() > 0
-    except LakeError:
-        is_filled = True  # whatever it is, no review has written it
-    if not is_filled:
+    found = _hash(table.read_bytes())
+    if found in beginning:
         return None
-    kept = table.with_name(f"{table.stem}-filled-{hashlib.sha256(table.read_bytes()).hexdigest()[:8]}.csv")
+    kept = table.with_name(f"{table.stem}-filled-{found[:8]}.csv")
     table.replace(kept)
     return kept
 
 
-def _replace(file: Path, text: str) -> None:
-    passing = file.with_suffix(".partial")
-    passing.write_text(text, encoding="utf-8", newline="")
+def _replace(file: Path, content: bytes) -> None:
+    # A name of its own: two reviews may be written at once.
+    passing = file.with_name(f".{uuid.uuid4().hex}.partial")
+    passing.write_bytes(content)
     passing.replace(file)
 
 
-def _page(place: settings.Settings, version: "Version", decision: Decision, queue: Queue, file_name: str) -> str:
+def _page(
+    place: settings.Settings, version: "Version", decision: Decision, queue: Queue, file_name: str, table_hash: str
+) -> str:
     from modeling import review_sheet
 
     (images,) = tables.latest(place.lake, "images")
@@ -189,6 +199,7 @@ def _page(place: settings.Settings, version: "Version", decision: Decision, queu
         review_sheet.Sheet(
             title=f"{decision.scope.dataset}, as answered by {version.model_version}",
             review_id=queue.review_id,
+            table_hash=table_hash,
             file_name=file_name,
             columns=reviews.COLUMNS,
             separator=corrections.SEPARATOR,

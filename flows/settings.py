@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     lake_uri: str | None = Field(None, description="where the tables are, if not in the home")
     storage_options: dict[str, str] = Field(default_factory=dict, description="of an object store")
     tracking_uri: str | None = Field(None, description="an MLflow server, if not the home's own database")
+    mlflow_pages: str | None = Field(
+        None, description="where people see MLflow's pages, if not where programs find its server"
+    )
     postgres: str | None = Field(
         None, description="PostgreSQL's address, if MLflow's and Prefect's databases are there"
     )
@@ -135,6 +138,13 @@ class Settings(BaseSettings):
         """Whether MLflow's database is there, as far as that can be said without asking: a look makes none."""
         elsewhere = self.tracking_uri is not None or self.postgres is not None
         return elsewhere or (self.home / "mlflow.db").is_file()
+
+    @property
+    def registry_uris(self) -> list[str]:
+        """All places of MLflow in which models of this home may be: models of before a move stay where they were."""
+        own = f"sqlite:///{self.home.resolve() / 'mlflow.db'}"
+        there = [self.registry_uri] if self.has_registry else []
+        return there if own in there or not (self.home / "mlflow.db").is_file() else [*there, own]
 
     @property
     def artifacts(self) -> Path | None:

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,10 +26,11 @@ import httpx
 from pydantic import BaseModel
 
 from flows import databases, programs
-from flows.doors import Doors, bracketed
+from flows.doors import Doors
 from flows.programs import MARK, Program
 from flows.server import CREDENTIALS, FACTS, LOCK, RunningStation, credentials, running_station
-from flows.settings import Settings, SettingsError
+from flows.settings import FILE, Settings, SettingsError
+from modeling.addresses import without_password
 
 _POOL = "taxalake"  # of deployments/prefect.yaml
 _MLFLOW_AUTH = "mlflow-auth"
@@ -110,6 +112,7 @@ def serve(place: Settings, doors: Doors, tell: Callable[[str], None], when_up: C
         if _has_own_mlflow(place):
             doors.require_free(doors.mlflow_port)
         if place.postgres is not None:
+            _require_one_postgres(home, place.postgres)
             made = databases.make(place.postgres)
             for name in made:
                 tell(f"made the database {name}")
@@ -128,7 +131,9 @@ class _Station:
         self._auth = auth
         self._tell = tell
         self._api = f"{doors.near(doors.port)}/api"
-        self._mlflow = doors.far(doors.mlflow_port) if _has_own_mlflow(place) else str(place.tracking_uri)
+        self._mlflow = (
+            doors.far(doors.mlflow_port) if _has_own_mlflow(place) else without_password(str(place.tracking_uri))
+        )
         self._logs = home / "logs"
         self._logs.mkdir(exist_ok=True)
         basic = None if auth is None else httpx.BasicAuth(*auth.split(":", 1))
@@ -287,8 +292,20 @@ class _Station:
             "DO_NOT_TRACK": "true",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            **self._without_proxy(),
         }
+        if place.postgres is not None:
+            env["TAXALAKE_POSTGRES"] = place.postgres  # else a flow would go where its own environment says
         return env if self._auth is None else {**env, "PREFECT_API_AUTH_STRING": self._auth}
+
+    def _without_proxy(self) -> dict[str, str]:
+        """Return what keeps requests to this station, which carry credentials, from a proxy of the network."""
+        given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+        if given.strip() == "*":
+            return {}
+        # Some libraries read the small letters first, and some the large ones.
+        names = ",".join([*filter(None, [given]), *self._doors.all_names])
+        return {"no_proxy": names, "NO_PROXY": names}
 
     def _program(self, title: str, words: list[str], env: dict[str, str], health: str | None = None) -> Program:
         log = self._logs / f"{title}.log"
@@ -315,17 +332,16 @@ class _Station:
         if self._auth is not None:
             env["PREFECT_SERVER_API_AUTH_STRING"] = self._auth
         if place.postgres is not None:
-            env["PREFECT_API_DATABASE_CONNECTION_URL"] = databases.of_prefect(place.postgres)
+            env |= databases.of_prefect(place.postgres)
         return self._program("prefect", words, env, f"{self._api}/health")
 
     def _mlflow_server(self, place: Settings) -> Program:
         port = self._doors.mlflow_port
-        hosts = [bracketed(name) for name in self._doors.all_names]
         words = [programs.installed("mlflow"), "server", "--workers", "1"]
         words += ["--host", self._doors.host, "--port", str(port)]
         words += ["--artifacts-destination", str(self._home / "mlartifacts")]
-        words += ["--allowed-hosts", ",".join([*hosts, *(f"{host}:{port}" for host in hosts)])]
-        words += ["--cors-allowed-origins", self._doors.far(port)]
+        words += ["--allowed-hosts", ",".join(self._doors.hosts(port))]
+        words += ["--cors-allowed-origins", ",".join(self._doors.origins(port))]
         words += ["--uvicorn-opts", "--log-level warning --timeout-graceful-shutdown 3"]
         env = {
             **self._env,
@@ -349,6 +365,26 @@ def _age(time_text: str) -> float:
 
 def _has_own_mlflow(place: Settings) -> bool:
     return not (place.tracking_uri or "").startswith(("http://", "https://"))
+
+
+def _require_one_postgres(home: Path, postgres: str) -> None:
+    """Look whether other commands of a home would find the PostgreSQL that its station uses.
+
+    Raises:
+        StationError: If the environment or the file of the place, which go before what is remembered, name another.
+    """
+    file = home / FILE
+    said = {
+        "TAXALAKE_POSTGRES": os.environ.get("TAXALAKE_POSTGRES"),
+        str(file): tomllib.loads(file.read_text(encoding="utf-8")).get("postgres") if file.is_file() else None,
+    }
+    for where, other in said.items():
+        if other and databases.without_user(other) != databases.without_user(postgres):
+            raise StationError(
+                f"PostgreSQL was asked for at {without_password(postgres)}, and {where} says "
+                f"{without_password(other)}, where other commands of this home would go: say the same in both places, "
+                "or in one alone"
+            )
 
 
 def _begin_again(one: Program, code: int) -> None:

@@ -282,7 +282,8 @@ def _fit_and_register(
             f"\n\n![what is taken for what](get-artifact?path=judgement%2Fconfusions.png&run_uuid={run.run_id})"
         )
         logged = registry.log(run, head, "+".join(recipe.tilings))
-        tags["probe"] = probed(place, registry, logged, inputs, gathered, recipe, head)
+        probe = probed(place, registry, logged, inputs, gathered, recipe, head)
+        tags |= {"probe": probe.words, "probe_passed": str(probe.passed).lower()}
         return registry.register(name, run, logged, tags, words)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from flows.settings import Settings
 from flows.train_inputs import Gathered, Inputs
 from lake import embeddings, tables
+from modeling.promotion import Probe
 from modeling.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -24,14 +25,11 @@ def probed(
     gathered: Gathered,
     recipe: Recipe,
     head: "TrainedHead",
-) -> str:
+) -> Probe:
     """Send labelled photographs through a logged model, as a user would, and hold the names against the labels.
 
     They are photographs that the head answers right by class index: of validation, and of training where those are
     too few.
-
-    Returns:
-        What was found, in words.
 
     Raises:
         ProbeError: If names and class indices disagree.
@@ -39,21 +37,22 @@ def probed(
     from modeling import probe
 
     if not place.probe_photographs:
-        return "not asked for"
+        return Probe("not asked for", passed=False)
     tiling = recipe.tilings[0]
     right = _answered_right(gathered, tiling, head, _CANDIDATES * place.probe_photographs)
     chosen = right[: place.probe_photographs]
     if not chosen:
-        return "no photograph is answered right, so that names cannot be told from class indices"
+        return Probe("no photograph is answered right, so that names cannot be told from class indices", passed=False)
     label_of = dict(zip(inputs.photographs.image_ids, inputs.photographs.species_ids, strict=True))
     (images,) = tables.latest(place.lake, "images")
     content = embeddings.images_of(place.lake, images, chosen)
-    return probe.probe(
+    found = probe.probe(
         lambda photographs: registry.species_of(logged, photographs, tiling, head.backbone, place.device),
         [content[image_id] for image_id in chosen],
         [label_of[image_id] for image_id in chosen],
         inputs.class_map.species_ids,
-    ).words
+    )
+    return Probe(found.words, passed=True)
 
 
 def _answered_right(gathered: Gathered, tiling: str, head: "TrainedHead", most: int) -> list[str]:

@@ -15,6 +15,9 @@ from lake.errors import LakeError, SourceError
 from lake.text import plain
 from modeling.errors import ModelingError
 
+# A look comes every few minutes: what the web does not give is asked for less and less often, down to once a day.
+_TERMS = Terms(longest_pause_seconds=86_400)
+
 
 class WatchReport(BaseModel):
     """What a look at every source found."""
@@ -71,15 +74,16 @@ def _take_in(place: settings.Settings, dataset: str | None, report: WatchReport)
     failures: list[str] = []
     for number, source in enumerate(sources, start=1):
         try:
-            done = ingest_again(source, Terms(), place.home, f"ingest-{number}")
+            done = ingest_again(source, _TERMS, place.home, f"ingest-{number}")
         except SourceError as error:
             # A disk that is not mounted, a folder that was tidied away: what it has brought stays.
             report.missing[source["source_uri"]] = str(error)
-        except LakeError as error:
+        # OSError: what is wrong with one place is no reason not to look at the others.
+        except (LakeError, OSError) as error:
             failures.append(f"{plain(source['source_uri'])}: {error}")
         else:
             if done.committed:
-                report.new.append(done)
+                report.new.append(told(done))
     return failures
 
 

@@ -1,10 +1,11 @@
-"""How far new photographs lie from those that were learnt from, as their vectors say. Arrays in, numbers out."""
+"""How far new observations lie from those that were learnt from, as their vectors say. Arrays in, numbers out."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+LEAST = 10  # vectors of a cloud: resamples of fewer say too little of how sure a distance is
 _RESAMPLES = 200
 
 
@@ -17,21 +18,22 @@ class Drift:
     high: float
 
 
-def between(usual: NDArray[np.float32], new: NDArray[np.float32], seed: int = 0) -> Drift | None:
+def between(usual: NDArray[np.floating], new: NDArray[np.floating], seed: int = 0) -> Drift | None:
     """Return the squared distance of two means as a share of the spread of the usual vectors.
 
     What two samples of one cloud are apart by chance is taken off, so that the value of no drift is 0 in the mean
     (the estimate without bias of the squared distance of two means). 1 says: as far from the middle as a usual vector.
 
     Args:
-        usual: (N, D) vectors of photographs that were learnt from.
+        usual: (N, D) vectors of observations that were learnt from, each of which stands for itself: photographs of
+            one observation are much alike, and would make the range far too small.
         new: (M, D) vectors of those that came.
         seed: Of the resamples: both clouds are drawn with replacement.
 
     Returns:
-        None where a cloud has fewer than two vectors, or the usual ones have no spread.
+        None where a cloud has fewer than ten vectors, or the usual ones have no spread.
     """
-    if min(len(usual), len(new)) < 2:
+    if min(len(usual), len(new)) < LEAST:
         return None
     clouds = [np.asarray(cloud, np.float64) for cloud in (usual, new)]
     spread = float(clouds[0].var(axis=0, ddof=1).sum())

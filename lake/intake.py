@@ -34,6 +34,7 @@ from lake.text import plain
 
 # Reasons that may have passed: such files are tried again whenever their source is taken in.
 PASSING_KINDS = ("cannot_be_opened", "changed_while_reading", "not_reachable")
+_FIRST_PAUSE_SECONDS = 300  # between two tries, where they are to keep pauses
 # Up to this many photographs are no loss, whatever their share: a handful of bad files in a small folder.
 TOLERATED = 20
 _HINTS = {
@@ -108,12 +109,16 @@ class Intake:
     ) -> None:
         self._open.close()
 
-    def find_pending(self, retried_kinds: Sequence[str] = (), read_all: bool = False) -> int:
+    def find_pending(
+        self, retried_kinds: Sequence[str] = (), read_all: bool = False, longest_pause_seconds: int = 0
+    ) -> int:
         """Match rows with files, find out which files have to be read, and return how many there are.
 
         Args:
             retried_kinds: Reasons for which files were refused that are read again, beside the passing ones.
             read_all: Whether files whose place, size and time are known are read as well.
+            longest_pause_seconds: That lie between two tries of a file that was refused; the first pause is of five
+                minutes, each other one twice as long as the one before. With 0 there are none.
         """
         ask = self._ask()
         self._planned_on = next(snapshot for snapshot in ask.snapshots if snapshot.table == "file_reads")
@@ -123,6 +128,9 @@ class Intake:
             "intake/files_to_read",
             read_all=read_all,
             retried_kinds=[*PASSING_KINDS, *retried_kinds],
+            first_pause_seconds=_FIRST_PAUSE_SECONDS,
+            longest_pause_seconds=longest_pause_seconds,
+            now=datetime.now(UTC),
         )
 
     @property

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from lake import tables
+from lake import query, tables
 from lake.schemas import TABLES
 from lake.tables import Appended, Lake
 
@@ -71,6 +71,13 @@ def record_class_map(
 def record_retrain(lake: Lake, row: Mapping[str, object]) -> Appended:
     """Write one row of ``retrain_decisions``."""
     return _append(lake, "retrain_decisions", [{**row, "decided_at": datetime.now(UTC)}])
+
+
+def retrain_reason(lake: Lake, retrain_id: str) -> str | None:
+    """Return the reason of one row of ``retrain_decisions``, None where there is no such row."""
+    (seen,) = tables.latest(lake, "retrain_decisions")
+    found = query.answer(lake, "retrain/reason_of", [seen], retrain_id=retrain_id)["reason"].to_pylist()
+    return found[0] if found else None
 
 
 def _append(lake: Lake, table: str, rows: Sequence[Mapping[str, object]]) -> Appended:

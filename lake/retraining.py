@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lake import drift, embeddings, evaluations, query, tables
+from lake import drift, embeddings, evaluations, query, submissions, tables
 from lake.decisions import Decision, Scope
 from lake.drift import Drift
 from lake.errors import LakeError, NothingLabelledError
@@ -19,7 +20,8 @@ from lake.tables import Lake, Snapshot
 
 PROMOTE, ROLLBACK = "promote", "rollback"
 _LISTED = 20  # species that a record names
-_MOST_VECTORS = 5000  # of each side: more say nothing new of where a cloud lies
+_MOST_OBSERVATIONS = 5000  # of each side: more say nothing new of where a cloud lies
+_AT_ONCE = 1000  # photographs whose vectors are read at a time: of many tiles they are large
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ class Promotion:
     from_version: str | None
     to_version: str
     reason: str
-    is_done: bool
+    intended_at: datetime
+    is_done: bool  # carried out to the end, or given up
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,17 @@ class Renewal:
     rule_id: str
     rule: str  # canonical JSON
     earlier_id: str | None  # the decision of a champion before it
+
+
+@dataclass(frozen=True)
+class ChangedAnswers:
+    """How the answers to the same observations differ."""
+
+    observations: int
+    changed: int
+    mean_jaccard: float | None  # species in both over species in either (Jaccard 1901); None without observations
+    gained: dict[str, int]  # species_id to observations, the most first
+    lost: dict[str, int]
 
 
 def signals(
@@ -177,14 +191,15 @@ def intend(
 
     Raises:
         LakeError: If somebody else has promoted a version of the model since then: who was judged against the champion
-            of then has to be judged against the one of now.
+            of then has to be judged against the one of now. Or if another promotion is not carried out yet.
     """
     number = len(_promotions(lake, model, judged_on))
     promotion_id = tables.digest([model, kind, from_version, to_version, number])
-    row = _step(promotion_id, "intended", model, kind, from_version, to_version, reason, flow_run_id)
+    made = Promotion(promotion_id, model, kind, from_version, to_version, reason, datetime.now(UTC), is_done=False)
 
     def plan(snapshot: Snapshot) -> pa.Table:
-        since = _promotions(lake, model, snapshot)[number:]
+        there = _promotions(lake, model, snapshot)
+        since = there[number:]
         others = [one for one in since if one.promotion_id != promotion_id]
         if others:
             raise LakeError(
@@ -192,25 +207,30 @@ def intend(
                 f"{others[-1].to_version} has become champion of {model!r} ({others[-1].kind}): run again to judge it "
                 f"against that one"
             )
-        return _rows([] if since else [row])
+        begun = [one for one in there if not one.is_done and one.promotion_id != promotion_id]
+        if begun:
+            raise LakeError(
+                f"{to_version} was to take the place of {from_version}, but another run is making "
+                f"{begun[0].to_version} champion of {model!r}, or has died while it did: run again, and that comes "
+                f"first"
+            )
+        # Their order is that of their times, whatever the clock says.
+        moment = tables.later(one.intended_at for one in there)
+        return _rows([] if since else [_step(made, "intended", moment, flow_run_id)])
 
     tables.append_planned(lake, "promotions", plan)
-    return Promotion(promotion_id, model, kind, from_version, to_version, reason, is_done=False)
+    return made
 
 
 def conclude(lake: Lake, promotion: Promotion, flow_run_id: str) -> bool:
     """Write down that all aliases of a promotion have moved, once; say whether that is news."""
-    row = _step(
-        promotion.promotion_id,
-        "done",
-        promotion.model,
-        promotion.kind,
-        promotion.from_version,
-        promotion.to_version,
-        promotion.reason,
-        flow_run_id,
-    )
+    row = _step(promotion, "done", datetime.now(UTC), flow_run_id)
     return tables.append(lake, "promotions", _rows([row])).row_count > 0
+
+
+def give_up(lake: Lake, promotion: Promotion, flow_run_id: str) -> None:
+    """Write down that a promotion cannot be carried out any more."""
+    tables.append(lake, "promotions", _rows([_step(promotion, "given up", datetime.now(UTC), flow_run_id)]))
 
 
 def renewals(lake: Lake, model: str, champion: str) -> list[Renewal]:
@@ -218,6 +238,27 @@ def renewals(lake: Lake, model: str, champion: str) -> list[Renewal]:
     seen = tables.latest(lake, "decisions", "promotions", "image_records")
     rows = query.answer(lake, "retrain/answers_to_renew", seen, model=model, champion=champion).to_pylist()
     return [Renewal(**row) for row in rows]
+
+
+def changed_answers(lake: Lake, earlier: Decision, now: Decision) -> ChangedAnswers:
+    """Hold two answers to a data set against each other, on the observations that both were asked for.
+
+    No answer to one is an answer like another: two empty ones are alike.
+    """
+    common = earlier.scope.observations.join(now.scope.observations, "observation_id", join_type="inner")
+    first, second = (
+        answers.filter(pc.is_in(answers["observation_id"], common["observation_id"].combine_chunks()))
+        for answers in (submissions.answers_of_decision(earlier), submissions.answers_of_decision(now))
+    )
+    with query.session(None, frames={"first_answers": first, "second_answers": second, "scope": common}) as ask:
+        ask.show("observation_changes", ask.answer("submissions/observation_changes"))
+        (totals,) = ask.answer("retrain/answer_changes").to_pylist()
+        counts: dict[str, dict[str, int]] = {"gained": {}, "lost": {}}
+        for row in ask.answer("submissions/species_changes", most=_LISTED).to_pylist():
+            counts[row["change"]][row["species_id"]] = row["observation_count"]
+    return ChangedAnswers(
+        totals["observations"], totals["changed"], totals["mean_jaccard"], counts["gained"], counts["lost"]
+    )
 
 
 def species_recalls(lake: Lake, evaluation_id: str) -> dict[str, tuple[float, int]]:
@@ -266,27 +307,46 @@ def _labels_of(examples: TrainingExamples | None) -> pa.Table:
 def _drift(
     lake: Lake, dataset: str, learnt: TrainingExamples | None, embedding_key: str, scheme_id: str
 ) -> Drift | None:
-    """Hold the photographs that came against those that were learnt from; None where there are none."""
+    """Hold the observations that came against those that were learnt from; None where they are too few."""
     if learnt is None:
         return None
     then = next(snapshot for snapshot in learnt.snapshots if snapshot.table == "image_records")
     now, vectors = tables.latest(lake, "image_records", "embeddings")
     if then.version == now.version:
         return None
-    ids = [
-        query.answer(lake, "retrain/images_of_dataset", [seen], dataset=dataset)["image_id"].to_pylist()
-        for seen in (then, now)
-    ]
-    known = set(ids[0])
-    came = [image_id for image_id in ids[1] if image_id not in known][:_MOST_VECTORS]
-    if not came:
+    of_then, of_now = (
+        query.answer(lake, "retrain/images_of_dataset", [seen], dataset=dataset).to_pylist() for seen in (then, now)
+    )
+    known = {row["image_id"] for row in of_then}
+    came = [(row["image_id"], row["observation_id"]) for row in of_now if row["image_id"] not in known]
+    usual = list(zip(learnt.image_ids, learnt.observation_ids, strict=True))
+    if min(len({observation for _, observation in side}) for side in (usual, came)) < drift.LEAST:
         return None
-    usual = list(dict.fromkeys(learnt.image_ids))[:_MOST_VECTORS]
+    clouds = [_cloud(lake, vectors, embedding_key, scheme_id, side) for side in (usual, came)]
+    return drift.between(clouds[0], clouds[1])
 
-    def cloud(image_ids: list[str]) -> NDArray[np.float32]:
-        return embeddings.read_vectors(lake, vectors, embedding_key, scheme_id, image_ids, ["cls"]).poolings["cls"]
 
-    return drift.between(cloud(usual), cloud(came))
+def _cloud(
+    lake: Lake, seen: Snapshot, embedding_key: str, scheme_id: str, photographs: Sequence[tuple[str, str]]
+) -> NDArray[np.float64]:
+    """Return (N, D) mean vectors of observations: photographs of one, and tiles of a photograph, are much alike."""
+    chosen = dict.fromkeys(observation for _, observation in photographs)
+    rows = {observation: row for row, observation in enumerate(list(chosen)[:_MOST_OBSERVATIONS])}
+    row_of = {image: rows[observation] for image, observation in photographs if observation in rows}
+    counts = np.zeros(len(rows))
+    sums = np.zeros((len(rows), 0))
+    images = list(row_of)
+    for begin in range(0, len(images), _AT_ONCE):
+        some = images[begin : begin + _AT_ONCE]
+        found = embeddings.read_vectors(lake, seen, embedding_key, scheme_id, some, ["cls"])
+        if found.image_ids:
+            at = [row_of[image] for image in found.image_ids]
+            sums = sums if sums.shape[1] else np.zeros((len(rows), found.poolings["cls"].shape[1]))
+            np.add.at(sums, at, found.poolings["cls"])
+            np.add.at(counts, at, 1)
+    has_vectors = counts > 0
+    means: NDArray[np.float64] = sums[has_vectors] / counts[has_vectors, None]
+    return means
 
 
 def _promotions(lake: Lake, model: str, seen: Snapshot) -> list[Promotion]:
@@ -299,31 +359,23 @@ def _promotions(lake: Lake, model: str, seen: Snapshot) -> list[Promotion]:
             row["from_version"],
             row["to_version"],
             row["reason"],
+            row["intended_at"],
             row["is_done"],
         )
         for row in rows
     ]
 
 
-def _step(
-    promotion_id: str,
-    step: str,
-    model: str,
-    kind: str,
-    from_version: str | None,
-    to_version: str,
-    reason: str,
-    flow_run_id: str,
-) -> dict[str, object]:
+def _step(promotion: Promotion, step: str, moment: datetime, flow_run_id: str) -> dict[str, object]:
     return {
-        "promotion_id": promotion_id,
+        "promotion_id": promotion.promotion_id,
         "step": step,
-        "model": model,
-        "kind": kind,
-        "from_version": from_version,
-        "to_version": to_version,
-        "reason": reason,
-        "recorded_at": datetime.now(UTC),
+        "model": promotion.model,
+        "kind": promotion.kind,
+        "from_version": promotion.from_version,
+        "to_version": promotion.to_version,
+        "reason": promotion.reason,
+        "recorded_at": moment,
         "flow_run_id": flow_run_id,
     }
 

@@ -1,15 +1,15 @@
 """What a source says, written down once, on disk: questions are asked of it that memory need not hold the answer to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 from polars.exceptions import PolarsError
 
-from lake.errors import LakeError
+from lake.errors import LakeError, SourceError
 from lake.files import LISTING
-from lake.sources import ROWS, SPECIES, Source
+from lake.sources import ROWS, SPECIES, Batch, Source
 
 _SCHEMAS = {"source_rows": ROWS, "source_species": SPECIES, "source_files": LISTING}
 
@@ -37,18 +37,25 @@ def stage(source: Source, folder: Path, on_rows: Callable[[int], None] = lambda 
         on_rows: Told how many more rows and files were read.
 
     Raises:
-        SourceError: If the source is not as it was described.
+        SourceError: If the source is not as it was described, or cannot be read.
         LakeError: If the folder has no room.
     """
     for name, schema in _SCHEMAS.items():
         (folder / name).mkdir()
         _write(schema.to_frame(), folder / name / "0.parquet")
-    for number, batch in enumerate(source, start=1):
+    for number, batch in enumerate(_batches(source), start=1):
         for name, frame in zip(_SCHEMAS, (batch.rows, batch.species, batch.files), strict=True):
             if len(frame):
                 _write(_require(frame, _SCHEMAS[name], name), folder / name / f"{number:08}.parquet")
         on_rows(len(batch.rows) + len(batch.files))
     return Staged(folder, source.uri, source.names_are_unique)
+
+
+def _batches(source: Source) -> Iterator[Batch]:
+    try:
+        yield from source
+    except OSError as error:
+        raise SourceError(f"{source.uri} cannot be read: {error}") from error
 
 
 def _write(frame: pl.DataFrame, path: Path) -> None:

@@ -31,6 +31,14 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Probe:
+    """What came of sending labelled photographs through a model, as a user would."""
+
+    words: str
+    passed: bool  # they were called by their names
+
+
+@dataclass(frozen=True)
 class Gain:
     """What the challenger has more of a metric, with the range that 95 of 100 paired resamples give."""
 
@@ -89,7 +97,7 @@ def judge(
     challenger: Standing,
     gain: Gain,
     blind: Mapping[str, Mapping[str, float]],
-    probe: str,
+    probe: Probe,
     as_it_was: Gain | None,
     rule: PromotionRule | None = None,
 ) -> Verdict:
@@ -100,7 +108,7 @@ def judge(
         challenger: What the other reaches on the same observations.
         gain: Of the deciding metric.
         blind: By name the metrics of answers that never look at a photograph.
-        probe: What came of sending labelled photographs through the challenger, in words; empty where nobody did.
+        probe: What came of sending labelled photographs through the challenger.
         as_it_was: The gain by the labels that the champion was made with; None where none are of that time.
         rule: What is asked.
     """
@@ -110,9 +118,7 @@ def judge(
         _better_than_blind(challenger.scores, blind),
         _as_it_was(as_it_was),
         _no_species_suffers(champion.recalls, challenger.recalls, rule),
-        Check(
-            "names", bool(probe), f"names of species: {probe or 'nobody has tried the model before it was registered'}"
-        ),
+        Check("names", probe.passed, f"names of species: {probe.words}"),
         _calibrated(champion.calibration_error, challenger.calibration_error, rule),
         _soon_enough(champion.seconds, challenger.seconds, rule),
     )
@@ -135,14 +141,18 @@ def _better(gain: Gain, rule: PromotionRule) -> Check:
 
 
 def _better_than_blind(scores: Mapping[str, float], blind: Mapping[str, Mapping[str, float]]) -> Check:
+    compared = ("accuracy", *DECIDING)
+    if not any(metric in values and metric in scores for values in blind.values() for metric in compared):
+        return Check("looks", False, "no answer that never looks at a photograph was scored beside it")
     better = [
         (who, metric, values[metric])
         for who, values in sorted(blind.items())
-        for metric in ("accuracy", "macro_f1")
+        for metric in compared
         if metric in values and metric in scores and not scores[metric] > values[metric]
     ]
     if not better:
-        return Check("looks", True, f"better than {len(blind)} kinds of answers that never look at a photograph")
+        kinds = "one kind" if len(blind) == 1 else f"{len(blind)} kinds"
+        return Check("looks", True, f"better than {kinds} of answers that never look at a photograph")
     who, metric, value = better[0]
     return Check(
         "looks", False, f"{metric} {scores[metric]:.4f} is no better than {who} reaches without looking: {value:.4f}"

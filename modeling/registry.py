@@ -4,21 +4,22 @@ import logging
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import mlflow
 from mlflow.data.delta_dataset_source import DeltaDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Metric, Param
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.models.signature import ModelSignature
+from mlflow.store.entities.paged_list import PagedList
 from mlflow.types import DataType, ParamSchema, ParamSpec
 
 from modeling.addresses import without_password
@@ -27,6 +28,8 @@ from modeling.errors import RegistryError
 if TYPE_CHECKING:
     from modeling.curves import Curves
     from modeling.heads import TrainedHead
+
+Found = TypeVar("Found")
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -178,8 +181,8 @@ class Registry:
 
     def versions(self, name: str) -> list[Version]:
         """Return all versions of a model, oldest first; empty where there is no such model."""
-        if not name or "'" in name:
-            raise RegistryError(f"{name!r} is no name of a model")
+        if not name:
+            raise RegistryError("a model without a name was asked for")
         aliases: dict[str, list[str]] = {}
         try:
             # Only the model itself lists its aliases; a search gives versions without them.
@@ -189,7 +192,8 @@ class Registry:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return []
             raise
-        found: list[ModelVersion] = list(self._client.search_model_versions(f"name='{name}'"))
+        quote = '"' if "'" in name else "'"
+        found: list[ModelVersion] = _all_pages(self._client.search_model_versions, f"name={quote}{name}{quote}")
         return sorted(
             (
                 Version(
@@ -207,7 +211,8 @@ class Registry:
 
     def names(self) -> list[str]:
         """Return the names of all registered models."""
-        return sorted(model.name for model in self._client.search_registered_models())
+        found: list[RegisteredModel] = _all_pages(self._client.search_registered_models)
+        return sorted(model.name for model in found)
 
     def log(self, run: Run, head: "TrainedHead", tiling: str = "whole") -> str:
         """Log a head as a pyfunc into a run and return its address. It has no name in the registry yet.
@@ -266,10 +271,14 @@ class Registry:
         Raises:
             RegistryError: If it is not here: it was deleted, or the tables are those of another registry.
         """
-        found = next((version for version in self.versions(name) if version.recorded_as == recorded_as), None)
+        found = self.known(name, recorded_as)
         if found is None:
-            raise RegistryError(f"the tables speak of {recorded_as}, which is not in {self.tracking_uri}")
+            raise RegistryError(f"the tables speak of {recorded_as}, which is not in {self._shown}")
         return found
+
+    def known(self, name: str, recorded_as: str) -> Version | None:
+        """Return the version that tables know by a name, None where it is not here any more."""
+        return next((version for version in self.versions(name) if version.recorded_as == recorded_as), None)
 
     def set_alias(self, version: Version, alias: str) -> Version:
         """Let an alias name this version, and no other."""
@@ -284,7 +293,7 @@ class Registry:
             self._client.delete_registered_model_alias(name, alias)
 
     def tag(self, version: Version, tags: Mapping[str, str]) -> None:
-        """Write tags on a version."""
+        """Write tags on a version, in their order: whoever finds the last one finds all."""
         for key, value in tags.items():
             self._client.set_model_version_tag(version.name, str(version.number), key, value)
 
@@ -358,3 +367,15 @@ class Registry:
             f"the model {name!r} has no {asked}; its aliases are: {', '.join(aliases) or 'none'}; "
             f"its versions are: {', '.join(str(version.number) for version in versions)}"
         )
+
+
+def _all_pages(search: Callable[..., PagedList[Found]], *asked: str) -> list[Found]:
+    """Return all that a search finds: MLflow gives a page, and where the next one begins."""
+    found: list[Found] = []
+    token = None
+    while True:
+        page = search(*asked, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found

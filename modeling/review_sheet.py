@@ -51,6 +51,7 @@ class Sheet:
 
     title: str
     review_id: str
+    table_hash: str  # of the file as it was written: who has changed it is known by it
     file_name: str  # of the table that is saved
     columns: Sequence[str]  # of the table: those of the cells, then species, reviewer, note
     separator: str  # between the species of one observation

@@ -14,6 +14,7 @@ DEPLOYMENTS = Path(__file__).parents[1] / "deployments"
 COMPOSE = yaml.safe_load((DEPLOYMENTS / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES = COMPOSE["services"]
 ENDING = {"bucket", "deploy"}  # do one thing, and others wait for its end
+NAMES = {"STATION_PREFECT_NAME", "STATION_MLFLOW_NAME"}
 SECRETS = {"STATION_USER", "STATION_PASSWORD", "POSTGRES_PASSWORD", "STORE_USER", "STORE_PASSWORD", "MLFLOW_SECRET_KEY"}
 
 
@@ -67,9 +68,25 @@ def test_no_secret_stands_in_a_file_and_a_missing_one_stops_compose():
 def test_what_listens_for_others_asks_for_credentials_by_name():
     prefect, mlflow = SERVICES["prefect"], SERVICES["mlflow"]
     assert "PREFECT_SERVER_API_AUTH_STRING" in prefect["environment"]
-    assert "--name=${STATION_NAME:?}" in prefect["command"]
+    assert "--name=${STATION_PREFECT_NAME:?}" in prefect["command"]
     assert "--app-name=basic-auth" in mlflow["command"]
+    assert any(word.startswith("--allowed-hosts=${STATION_MLFLOW_NAME:?},") for word in mlflow["command"])
+    assert "--cors-allowed-origins=https://${STATION_MLFLOW_NAME:?}" in mlflow["command"]
     assert not any("*" in word for word in (*prefect["command"], *mlflow["command"]))
+
+
+def test_links_of_prefects_pages_lead_where_browsers_can_go():
+    for name in ("deploy", "worker"):
+        assert SERVICES[name]["environment"]["TAXALAKE_MLFLOW_PAGES"] == "https://${STATION_MLFLOW_NAME:?}"
+
+
+def test_what_has_to_outlive_a_container_lies_on_a_volume_with_a_name():
+    for name in ("prefect", "mlflow", "worker"):
+        volume, path = SERVICES[name]["volumes"][0].split(":")
+        assert volume in COMPOSE["volumes"]
+        assert path == "/srv/taxalake", name
+    # The settings of the home say how often is looked and how long is waited, which becomes a part of deployments.
+    assert SERVICES["deploy"]["volumes"] == SERVICES["worker"]["volumes"][:1]
 
 
 def test_compose_accepts_its_file():
@@ -79,7 +96,7 @@ def test_compose_accepts_its_file():
         pytest.skip("docker compose is not here")
     done = subprocess.run(
         [docker, "compose", "--file", str(DEPLOYMENTS / "compose.yaml"), "config", "--quiet"],
-        env={**os.environ, **dict.fromkeys({*SECRETS, "STATION_NAME"}, "given")},
+        env={**os.environ, **dict.fromkeys({*SECRETS, *NAMES}, "given")},
         capture_output=True,
         text=True,
         check=False,

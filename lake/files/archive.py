@@ -50,8 +50,15 @@ def archive_files(path: Path) -> Files:
     """Return the files of an archive, which its first bytes, not its name, show to be a tar or a zip.
 
     Raises:
-        SourceError: If there is none, or it is neither.
+        SourceError: If there is none, it is neither, or it cannot be read.
     """
+    try:
+        return _files_of(path)
+    except OSError as error:
+        raise SourceError(f"the archive {path} cannot be read: {error.strerror}") from error
+
+
+def _files_of(path: Path) -> Files:
     if not path.is_file():
         raise SourceError(f"there is no archive {path}")
     with path.open("rb") as file:

@@ -49,11 +49,19 @@ def text_of(table: Path, delimiter: str | None = None, encoding: str = "utf-8") 
     """Return a table that is a file of its own.
 
     Raises:
-        SourceError: If there is none.
+        SourceError: If there is none, or it cannot be opened.
     """
-    if not table.is_file():
-        raise SourceError(f"there is no table {table}")
-    return DelimitedText(str(table), lambda: table.open("rb"), delimiter, encoding)
+    _opened(table).close()
+    return DelimitedText(str(table), lambda: _opened(table), delimiter, encoding)
+
+
+def _opened(table: Path) -> IO[bytes]:
+    try:
+        if table.is_file():
+            return table.open("rb")
+    except OSError as error:
+        raise SourceError(f"the table {table} cannot be read: {error.strerror}") from error
+    raise SourceError(f"there is no table {table}")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.embed import embed
+from flows.ingest import ingest_table
+from flows.predict import predict
+from flows.train import train
+from modeling.registry import Registry
+
 DATASET = MODEL = "seedlings"
 COLUMNS = ("image", "species_id", "observation", "split", "scientific_name")
 
@@ -76,3 +82,18 @@ def of_seedlings(shared: Path, folder: Path, species: int) -> Season:
     for found in rows.values():
         random.Random(0).shuffle(found)
     return Season(folder, source, dict(sorted(rows.items())[:species]))
+
+
+def begin(season: Season, shared: Path, home: Path, first: tuple[int, int]) -> Path:
+    """Make a home with a champion that has learnt from the first photographs and has answered."""
+    season.drop(*first)
+    ingest_table.fn(season.table, DATASET, "image", "species_id", "observation", "split", "scientific_name", home=home)
+    embed.fn(DATASET, str(shared / "vit-tiny-dinov2"), home=home)
+    train.fn(DATASET, MODEL, home=home, recipe={"head": "discriminant"})
+    predict.fn(DATASET, MODEL, home=home)
+    return home
+
+
+def registry_of(home: Path) -> Registry:
+    """The registry of a home."""
+    return Registry(f"sqlite:///{home / 'mlflow.db'}")

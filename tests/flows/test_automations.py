@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +14,12 @@ from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.events import emit_event
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
-from servers import Station, running_station
+from servers import Station, running_station, start
 from sleeper import sleep
 
 from flows import events
-from flows.automations import HEARTBEAT_SECONDS, automations
-from flows.orchestration import TAG, run_recorded
+from flows.automations import automations
+from flows.orchestration import HEARTBEAT_SECONDS, TAG, run_recorded
 from lake import tables
 from lake.tables import Lake, tell_of_commits
 
@@ -159,6 +160,22 @@ def test_the_name_of_a_data_set_is_never_read_as_a_template(station):
     assert run["parameters"]["dataset"] == HOSTILE
 
 
+@pytest.fixture(scope="module")
+def killed_command(station):
+    """The flow run of a command that gave a sign of life and was killed."""
+    program = "from flows.orchestration import run_flow; from sleeper import nap; run_flow(nap, 600)"
+    command = start([sys.executable, "-c", program], station.env, station.folder / "command.log")
+    try:
+        named = {"flows": {"name": {"any_": ["nap"]}}}
+        (run,) = eventually(lambda: station.post("flow_runs/filter", **named), within=120)
+        assert eventually(lambda: heartbeats(station, run["id"]))
+    finally:
+        command.kill()
+        command.wait()
+    return run["id"]
+
+
+@pytest.mark.usefixtures("killed_command")  # so that the two fall silent side by side
 def test_a_flow_run_whose_process_and_worker_die_is_marked_crashed_and_frees_its_slot(station):
     with client_of(station) as client:
         deployment_id = client.create_deployment(
@@ -185,6 +202,12 @@ def test_a_flow_run_whose_process_and_worker_die_is_marked_crashed_and_frees_its
     assert "No heartbeat" in ended["state"]["message"]
     assert station.ended(inner["id"], within=SILENT + 30)["state_type"] == "CRASHED"
     assert station.get(f"v2/concurrency_limits/{limit['id']}")["active_slots"] == 0
+
+
+def test_a_flow_run_of_a_command_whose_process_dies_is_marked_crashed(station, killed_command):
+    ended = station.ended(killed_command, within=SILENT + 30)
+    assert ended["state_type"] == "CRASHED"
+    assert "No heartbeat" in ended["state"]["message"]
 
 
 def heartbeats(station: Station, flow_run_id: str) -> list[dict[str, Any]]:

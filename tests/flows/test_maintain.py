@@ -103,6 +103,25 @@ def test_without_the_registry_that_says_what_models_need_nothing_is_removed(trai
     assert versions(trained) == before
 
 
+def test_a_registry_that_knows_none_of_the_models_is_not_believed(trained, tmp_path, monkeypatch):
+    maintain.fn(home=trained)
+    pass_time(trained / "lake", MONTHS)
+    (trained / "mlflow.db").rename(trained / "mislaid.db")
+    monkeypatch.setenv("TAXALAKE_TRACKING_URI", f"sqlite:///{tmp_path / 'other.db'}")
+    before = versions(trained)
+    with pytest.raises(LakeError, match=r"other.db knows none of them, .* say where"):
+        maintain.fn(home=trained)
+    assert versions(trained) == before
+
+
+def test_models_that_stayed_in_the_homes_own_registry_keep_their_versions(trained, tmp_path, monkeypatch):
+    snapshots = json.loads(registry(trained).find("m").tags["snapshots"])
+    maintain.fn(home=trained)
+    pass_time(trained / "lake", MONTHS)
+    monkeypatch.setenv("TAXALAKE_TRACKING_URI", f"sqlite:///{tmp_path / 'new.db'}")
+    assert maintain.fn(home=trained).tables["embeddings"].spared == {snapshots["embeddings"]: ["m/1"]}
+
+
 def test_one_table_that_cannot_be_tended_does_not_keep_the_others_from_it(home):
     (log,) = (home / "lake" / "stage_runs" / "_delta_log").glob("*00.json")
     log.write_text("{")
@@ -117,4 +136,4 @@ def test_less_than_a_day_is_refused_and_a_place_without_tables_has_nothing_to_te
         maintain.fn(keep_days=0, home=tmp_path)
     report = maintain.fn(home=tmp_path / "nothing")
     assert "there are no tables" in report.lines()[0]
-    assert not (tmp_path / "nothing" / "lake").exists()
+    assert not (tmp_path / "nothing").exists()

@@ -103,6 +103,10 @@ def test_links_lead_to_mlflow_where_its_pages_are_and_name_the_file_else(left, t
     assert "secret" not in linked
     assert "[The MLflow run](http://127.0.0.1:5000/#/runs/ab12)" in linked
     assert "(http://127.0.0.1:5000/get-artifact?path=reports%2Fx%20y.html&run_uuid=ab12)" in linked
+    with (tmp_path / "taxalake.toml").open("a") as file:
+        file.write('mlflow_pages = "https://mlflow.example.org"\n')
+    proxied = left(report, home=tmp_path)["look-around-my-plants"]["data"]
+    assert "[The MLflow run](https://mlflow.example.org/#/runs/ab12)" in proxied
 
 
 def test_lines_in_columns_keep_their_places_and_cannot_leave_them():

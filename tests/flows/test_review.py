@@ -150,6 +150,15 @@ def test_what_a_person_says_holds_and_is_not_asked_for_again(season, taxalake, s
     assert {row["observation_id"] for row in kept if row["species_id"]} == {WRONG, "10-61", "33-61"}
 
 
+@pytest.mark.parametrize("written", ["season;a note, and no species\n", "not a table at all", ""])
+def test_whatever_somebody_has_written_is_kept(season, taxalake, written):
+    with Path(reviewed(taxalake, season)["table"]).open("a") as file:
+        file.write(written)
+    again = reviewed(taxalake, season, "--most", "2")
+    assert bool(again["kept"]) == bool(written)
+    assert not written or Path(again["kept"]).read_text(encoding="utf-8-sig").endswith(written)
+
+
 def test_a_correction_survives_the_next_intake_until_the_source_itself_says_something_new(
     season, taxalake, season_lake, tmp_path
 ):

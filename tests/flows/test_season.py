@@ -10,14 +10,10 @@ from pathlib import Path
 
 import pytest
 from homes import content, differences
-from season import DATASET, MODEL, Season, of_seedlings
+from season import MODEL, Season, begin, of_seedlings, registry_of
 from served import Served, left, served
 
-from flows.embed import embed
-from flows.ingest import ingest_table
-from flows.predict import predict
-from flows.train import train
-from modeling.registry import CHAMPION, PREVIOUS_CHAMPION, Registry
+from modeling.registry import CHAMPION, PREVIOUS_CHAMPION
 
 # A species has so many photographs in the first half, and in all: (to learn from, to judge by).
 FEW, MANY = (4, 5), (24, 10)
@@ -32,16 +28,6 @@ best = model.predict(sys.argv[2:], params={"species": "one"})
 print(mlflow.MlflowClient().get_model_version_by_alias("seedlings", "champion").version)
 print(*best[best["rank"] == 1].sort_values("image")["species_id"])
 """
-
-
-def begin(season: Season, shared: Path, home: Path, first: tuple[int, int]) -> Path:
-    """Make a home with a champion that has learnt from the first photographs and has answered."""
-    season.drop(*first)
-    ingest_table.fn(season.table, DATASET, "image", "species_id", "observation", "split", "scientific_name", home=home)
-    embed.fn(DATASET, str(shared / "vit-tiny-dinov2"), home=home)
-    train.fn(DATASET, MODEL, home=home, recipe={"head": "discriminant"})
-    predict.fn(DATASET, MODEL, home=home)
-    return home
 
 
 def at_work(home: Path):
@@ -60,10 +46,6 @@ def asked(station: Served, *photographs: Path) -> list[str]:
     )
     number, species = done.stdout.splitlines()
     return [number, *species.split()]
-
-
-def registry_of(home: Path) -> Registry:
-    return Registry(f"sqlite:///{home / 'mlflow.db'}")
 
 
 def verdicts(home: Path) -> list[tuple[str, str, str]]:

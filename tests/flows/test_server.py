@@ -1,5 +1,6 @@
 """The deployments on a real Prefect server with a real process worker."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from flows.embed import embed
 from flows.embed_shards import GPU_SLOTS, gpu_slot
 from flows.ingest import ingest_folder
 from flows.orchestration import run_recorded
+from flows.watch import watch
 from lake import tables
 from lake.tables import Lake
 
@@ -195,6 +197,41 @@ def test_the_shards_of_an_embedding_are_task_runs(station, flora, backbone, tmp_
     runs = station.post("task_runs/filter", flow_runs={"id": {"any_": [run_id]}})
     assert [(run["name"].rsplit("-", 1)[0], run["state_name"]) for run in runs] == [("embed-shard", "Completed")] * 3
     assert versions(home)["embeddings"] == 3
+
+
+@pytest.mark.usefixtures("recorded")
+def test_what_the_processes_of_several_devices_commit_is_told_by_the_flow_run(station, flora, backbone, tmp_path):
+    home = tmp_path / "home"
+    ingest_folder.fn(flora.folder / "plants", "plants", home=home)
+    settled = 'embed_shard_tiles = 20\ndevice = "cpu,cpu"\ndtype = "float32"\n'
+    (home / "taxalake.toml").write_text(settled)
+    run_recorded(embed, "plants", backbone, ["whole"], home=home)
+
+    def told() -> list[int]:
+        wanted = {"event": {"name": ["taxalake.embeddings.committed"]}}
+        found = station.post("events/filter", filter=wanted, limit=50)["events"]
+        return [event["payload"]["rows"] for event in found if event["payload"]["lake"] == str(home / "lake")]
+
+    deadline = time.monotonic() + 30
+    while sum(told()) < 60 and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert told() == [20, 20, 20]
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_look_at_the_sources_leaves_an_artifact_of_what_brought_something_new_and_of_no_other(
+    station, flora, tmp_path
+):
+    home = tmp_path / "home"
+    for name in ("quiet", "busy"):
+        shutil.copytree(flora.folder / "plants", tmp_path / name)
+        ingest_folder.fn(tmp_path / name, f"{name}-folder", home=home)
+    first = min((tmp_path / "busy").rglob("*.*"))
+    first.with_stem("new").write_bytes(first.read_bytes() + b"\0")
+    run_recorded(watch, home=home)
+    keys = {artifact["key"] for artifact in station.post("artifacts/filter") if artifact["key"]}
+    assert {key for key in keys if key.startswith("watch")} >= {"watch-busy-folder", "watch"}
+    assert "watch-quiet-folder" not in keys
 
 
 def test_slots_for_gpus_are_asked_for_by_flow_runs_on_gpus_and_by_no_others(station, recorded):

@@ -20,19 +20,23 @@ import yaml
 from homes import REPOSITORY, content
 from served import QUICK, Served, basic, begin, free_ports, left, raw, served, status_of, until_servers_are_gone
 
-from flows import databases, settings
+from flows import databases, programs, settings
+from flows.doors import Doors
 from flows.server import CredentialsError, credentials, running_station
 from flows.settings import SettingsError
 from modeling.addresses import without_password
 
 CREDENTIALS = "op%er:correct horse: battery"
 HOSTILE = "evil.example"
+ALIAS = "station.example.org"
 PASSWORD = "no one's/business"
 
 
 @pytest.fixture(scope="module")
 def station(tmp_path_factory):
-    with served(tmp_path_factory.mktemp("station")) as running:
+    # A network's proxy that answers nobody.
+    proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"), "http://127.0.0.1:9")
+    with served(tmp_path_factory.mktemp("station"), "--allow-host", ALIAS.title(), **proxies) as running:
         yield running
 
 
@@ -58,6 +62,49 @@ def test_one_command_serves_both_pages_and_deploys_everything(station):
     station.says("prefect up, mlflow up, worker up")
     workers = station.post("work_pools/taxalake/workers/filter")
     assert [worker["status"] for worker in workers] == ["ONLINE"]
+
+
+def test_requests_to_the_station_pass_by_a_proxy_of_the_network(station):
+    assert station.env["http_proxy"]
+    workers = station.post("work_pools/taxalake/workers/filter")
+    assert [worker["status"] for worker in workers] == ["ONLINE"]
+
+
+def test_ended_flow_runs_are_removed_from_prefects_database_after_90_days(station):
+    vacuum = station.get("admin/settings")["server"]["services"]["db_vacuum"]
+    assert set(vacuum["enabled"]) == {"events", "flow_runs"}
+    assert vacuum["retention_period"] == "P90D"
+
+
+def test_both_pages_work_by_every_name_with_a_proxy_before_them_or_not(station):
+    for address in (station.api.removesuffix("/api"), station.mlflow):
+        port = address.rpartition(":")[2]
+        path = "api/flows/filter" if address in station.api else "api/2.0/mlflow/experiments/search"
+        for host in (ALIAS, f"{ALIAS}:{port}", f"localhost:{port}"):
+            for scheme in ("http", "https"):
+                headers = {"Host": host, "Origin": f"{scheme}://{host}"}
+                asked = httpx.post(f"{address}/{path}", json={"max_results": 5}, headers=headers, timeout=60)
+                assert asked.status_code in {200, 422}, (path, headers, asked.text)
+        for origin in (f"https://{HOSTILE}", f"https://{ALIAS}.{HOSTILE}", f"http://{ALIAS}:1"):
+            headers = {"Host": ALIAS, "Origin": origin}
+            assert httpx.post(f"{address}/{path}", json={}, headers=headers, timeout=60).status_code == 403, origin
+
+
+def test_names_are_compared_as_browsers_send_them():
+    doors = Doors("0.0.0.0", 4200, 5000, ("MyHost", "::2"))
+    assert "myhost" in doors.all_names
+    assert all(name == name.lower() for name in doors.all_names)
+    assert doors.far(5000) == "http://myhost:5000"
+    assert {"myhost", "myhost:5000", "[::2]:5000"} <= set(doors.hosts(5000))
+    assert {"https://myhost", "http://myhost:5000", "https://[::2]"} <= set(doors.origins(5000))
+
+
+def test_who_deploys_by_a_name_that_is_refused_is_told_so(station):
+    port = station.api.removesuffix("/api").rpartition(":")[2]
+    refused = commanded(station.home, "deploy", PREFECT_API_URL=f"http://127.1:{port}/api")
+    assert refused.returncode == 1
+    assert "refuses requests by that name" in refused.stderr
+    assert "credentials" not in refused.stderr
 
 
 def test_the_home_says_what_runs_to_its_owner_alone(station):
@@ -144,16 +191,55 @@ def test_the_name_of_an_artifact_leads_to_nothing_but_artifacts(station, path):
         assert status >= 400 or b"is_dir" not in body, (target, body[:200])
 
 
-def test_a_program_that_is_killed_is_begun_again(station):
-    for word, title in (("worker start", "worker"), ("prefect_server", "prefect"), ("mlflow server", "mlflow")):
-        pid = station.pid_of(word)
-        os.kill(pid, signal.SIGKILL)
-        station.says(f"{title} ended with -9")
-        deadline = time.monotonic() + 120
-        while not station.said.rstrip().endswith("prefect up, mlflow up, worker up"):
-            assert time.monotonic() < deadline, station.said
-            time.sleep(0.2)
-        assert station.pid_of(word) != pid
+@pytest.mark.parametrize(("word", "title"), [("worker start", "worker"), ("mlflow server", "mlflow")])
+def test_a_program_that_is_killed_is_begun_again(station, word, title):
+    kill(station, word, title)
+
+
+def test_a_slot_outlives_the_server_that_gave_it_and_is_free_again_when_its_holder_is_done(station):
+    limits = f"{station.api}/v2/concurrency_limits"
+    wanted = {"names": ["taxalake-gpu"], "slots": 1, "mode": "concurrency", "lease_duration": 300}
+    lease = station.post("v2/concurrency_limits/increment-with-lease", **wanted)["lease_id"]
+    kill(station, "prefect_server", "prefect")
+    assert httpx.post(f"{limits}/increment-with-lease", json=wanted, timeout=60).status_code == 423
+    renewed = httpx.post(f"{limits}/leases/{lease}/renew", json={"lease_duration": 300}, timeout=60)
+    assert renewed.status_code == 204
+    freed = httpx.post(f"{limits}/decrement-with-lease", json={"lease_id": lease}, timeout=60)
+    assert freed.status_code == 204
+    assert station.get("v2/concurrency_limits/taxalake-gpu")["active_slots"] == 0
+
+
+def test_what_prefect_unpacks_and_keeps_beside_its_database_is_in_the_home(station):
+    kept = station.home / "prefect"
+    assert (kept / "ui" / "v2" / "index.html").is_file()
+    assert (kept / "concurrency_leases").is_dir()
+
+
+def test_what_a_dead_program_has_left_is_ended_and_a_stranger_with_its_number_is_not(tmp_path):
+    words = [sys.executable, "-c", "import time; time.sleep(60)"]
+    stranger = subprocess.Popen(words, start_new_session=True)
+    ours = subprocess.Popen(words, start_new_session=True, env={**os.environ, programs.MARK: str(tmp_path)})
+    try:
+        programs.end_session(stranger.pid, tmp_path)
+        programs.end_session(ours.pid, tmp_path)
+        assert ours.wait(10) == -signal.SIGKILL
+        assert stranger.poll() is None
+    finally:
+        for one in (stranger, ours):
+            one.kill()
+            one.wait()
+
+
+def kill(station: Served, word: str, title: str) -> None:
+    """Kill one of the programs and wait until it is there again, and all are well."""
+    pid = station.pid_of(word)
+    os.kill(pid, signal.SIGKILL)
+    station.says(f"{title} ended with -9")
+    deadline = time.monotonic() + 120
+    while not station.said.rstrip().endswith("prefect up, mlflow up, worker up"):
+        assert time.monotonic() < deadline, station.said
+        time.sleep(0.2)
+    assert station.pid_of(word) != pid
     assert status_of(f"{station.api}/health") == 200
 
 
@@ -267,13 +353,43 @@ def test_the_address_of_postgresql_is_remembered_by_the_home_below_everything_th
     assert stat.S_IMODE((tmp_path / databases.REMEMBERED).stat().st_mode) == 0o600
     place = settings.load(home=tmp_path)
     assert place.registry_uri == "postgresql://u:secret@db:5433/plants_mlflow?sslmode=require"
-    assert databases.of_prefect(place.postgres) == "postgresql+asyncpg://u:secret@db:5433/plants_prefect?ssl=require"
+    assert databases.of_prefect(place.postgres) == {
+        "PREFECT_API_DATABASE_CONNECTION_URL": "postgresql+asyncpg://u:secret@db:5433/plants_prefect?ssl=require"
+    }
     assert place.artifacts == tmp_path / "mlartifacts"
     (tmp_path / "taxalake.toml").write_text('postgres = "postgres://u@toml"\n')
     assert settings.load(home=tmp_path).registry_uri == "postgresql://u@toml/taxalake_mlflow"
     monkeypatch.setenv("TAXALAKE_POSTGRES", "postgresql://u@variable/x")
     assert settings.load(home=tmp_path).registry_uri == "postgresql://u@variable/x_mlflow"
     assert settings.load(home=tmp_path, tracking_uri="http://far:5000").registry_uri == "http://far:5000"
+
+
+def test_a_station_on_one_postgresql_is_refused_where_other_commands_would_go_to_another(tmp_path):
+    asked, other = "postgresql://u:secret@127.0.0.1:1/asked", "postgresql://u:secret@127.0.0.1:1/other"
+    home = tmp_path / "home"
+    port, mlflow_port = map(str, free_ports())
+    words = ("serve", "--postgres", asked, "--port", port, "--mlflow-port", mlflow_port)
+    told = commanded(home, *words, TAXALAKE_POSTGRES=other)
+    (home / "taxalake.toml").write_text(f'postgres = "{other}"\n')
+    for refused, where in ((told, "TAXALAKE_POSTGRES"), (commanded(home, *words), str(home / "taxalake.toml"))):
+        assert refused.returncode == 1
+        said = " ".join(refused.stderr.split())
+        assert f"asked for at postgresql://u:***@127.0.0.1:1/asked, and {where} says postgresql://u:***@" in said
+        assert "secret" not in said
+    assert not (home / databases.REMEMBERED).exists()
+
+
+def test_options_of_postgresql_reach_both_servers_or_are_refused_by_name(tmp_path):
+    address = "postgresql://u@db/plants?sslmode=verify-full&sslrootcert=/etc/root.crt&sslkey=/k&sslcert=/c"
+    assert databases.of_prefect(address) == {
+        "PREFECT_API_DATABASE_CONNECTION_URL": "postgresql+asyncpg://u@db/plants_prefect?ssl=verify-full",
+        **{"PGSSLROOTCERT": "/etc/root.crt", "PGSSLKEY": "/k", "PGSSLCERT": "/c"},
+    }
+    assert databases.of_mlflow(address).endswith("?sslmode=verify-full&sslrootcert=/etc/root.crt&sslkey=/k&sslcert=/c")
+    with pytest.raises(SettingsError, match=r"told of channel_binding, password; the options are sslmode, ") as refused:
+        settings.load(home=tmp_path, postgres=f"{address}&channel_binding=require&password=secret")
+    assert "sslrootcert" in str(refused.value)
+    assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("address", ["mysql://u:secret@db/x", "postgresql:///x", "u:secret@db"])
@@ -286,6 +402,18 @@ def test_what_is_no_address_of_postgresql_is_refused_without_its_password(tmp_pa
 def test_a_password_is_starred_out_wherever_an_address_stands():
     said = "could not reach postgresql://user:p@ss/w:rd@host:5432/x nor http://127.0.0.1:4200/api"
     assert without_password(said) == "could not reach postgresql://user:***@host:5432/x nor http://127.0.0.1:4200/api"
+    options = "'postgresql://user@host/x?sslpassword=p%20w&password=secret'"
+    assert without_password(options) == "'postgresql://user@host/x?sslpassword=***&password=***'"
+
+
+@pytest.mark.slow
+def test_the_password_of_an_mlflow_server_elsewhere_is_shown_nowhere(tmp_path):
+    with served(tmp_path, TAXALAKE_TRACKING_URI="http://me:secret@127.0.0.1:9") as station:
+        assert station.report["mlflow"] == "http://me:***@127.0.0.1:9"
+        refused = commanded(station.home, "serve", "--port", "1", "--mlflow-port", "2")
+        assert "me:***@127.0.0.1:9" in refused.stderr
+        for said in (station.said, refused.stderr, (station.home / "station.json").read_text()):
+            assert "secret" not in said
 
 
 @pytest.mark.slow

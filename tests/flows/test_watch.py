@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from homes import content, versions
 
+from flows import settings
 from flows.embed import embed
-from flows.ingest import ingest_folder
+from flows.ingest import ingest_folder, ingest_retry, ingest_table
 from flows.watch import watch
+from lake import tables
 from lake.errors import LakeError
 
 
@@ -100,6 +102,41 @@ def test_a_source_that_is_refused_fails_the_look_after_the_others_are_done(watch
     with pytest.raises(LakeError, match=r"(?s)first: .*max-loss"):
         watch.fn(home=watched)
     assert len([row for row in content(watched, "embeddings") if row["scheme_id"] == "whole"]) == 30
+
+
+def test_a_table_that_cannot_be_opened_is_told_of_and_the_others_are_looked_into(watched, folders):
+    table = folders / "table.csv"
+    table.write_text("image\nnone.jpg\n")
+    ingest_table.fn(table, "a-table", "image", max_loss=1.0, home=watched)
+    drop(folders)
+    table.unlink()
+    table.symlink_to("a" * 300)
+    report = watch.fn(home=watched)
+    assert "File name too long" in report.missing[str(table)]
+    assert [done.kept for done in report.new] == [3]
+
+
+def test_what_the_web_does_not_give_is_asked_for_after_a_pause_by_a_look_and_at_once_by_hand(tmp_path):
+    home, table = tmp_path / "home", tmp_path / "table.csv"
+    home.mkdir()
+    (home / "taxalake.toml").write_text("allow_private_addresses = true\n")
+    table.write_text("url\n" + "".join(f"http://127.0.0.1:9/{number}.jpg\n" for number in range(3)))
+
+    def attempts() -> list[int]:
+        return sorted(row["attempt"] for row in content(home, "file_reads"))
+
+    ingest_table.fn(table, "web", url_column="url", home=home)
+    before = versions(home)
+    assert not watch.fn(home=home).committed
+    assert versions(home) == before
+    ingest_retry.fn("web", home=home)
+    assert attempts() == [1, 1, 1, 2, 2, 2]
+    ingest_table.fn(table, "web", url_column="url", home=home)
+    assert attempts() == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    reads = tables.open_table(settings.load(home=home).lake, "file_reads")
+    reads.update(updates={"read_at": "read_at - interval '21 minutes'"})
+    watch.fn(home=home)
+    assert attempts()[-3:] == [4, 4, 4]
 
 
 def test_one_data_set_can_be_watched_alone(watched, folders):

@@ -220,6 +220,12 @@ def test_an_archive_that_is_not_there_is_an_error_that_names_it(tmp_path, name):
         archive_files(tmp_path / name)
 
 
+def test_an_archive_that_cannot_be_opened_is_an_error_that_says_why(tmp_path):
+    (tmp_path / "p.zip").symlink_to("a" * 300)
+    with pytest.raises(SourceError, match=r"the archive .*p\.zip cannot be read: File name too long"):
+        archive_files(tmp_path / "p.zip")
+
+
 def test_a_zip_behind_a_program_is_read(tmp_path):
     path = packed(tmp_path / "x.zip", [("a.jpg", b"abc")])
     path.write_bytes(b"#!program\n" + path.read_bytes())

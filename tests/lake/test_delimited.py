@@ -190,6 +190,20 @@ def test_a_table_that_is_not_there_is_an_error_that_names_it(tmp_path):
         text_of(tmp_path / "none.csv")
 
 
+def test_a_table_that_cannot_be_opened_is_an_error_that_says_why(tmp_path):
+    (tmp_path / "t.csv").symlink_to("a" * 300)
+    with pytest.raises(SourceError, match=r"the table .*t\.csv cannot be read: File name too long"):
+        text_of(tmp_path / "t.csv")
+
+
+def test_a_table_that_is_removed_before_it_is_read_is_an_error_that_names_it(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    text = text_of(tmp_path / "t.csv")
+    (tmp_path / "t.csv").unlink()
+    with pytest.raises(SourceError, match=r"there is no table .*t\.csv"):
+        text.columns()
+
+
 def test_a_column_that_is_needed_and_missing_is_an_error_that_names_its_neighbour(tmp_path):
     (tmp_path / "t.csv").write_text("image;species\na.jpg;1\n")
     with pytest.raises(

@@ -29,6 +29,7 @@ def test_the_size_of_vectors_does_not_matter():
 
 
 def test_too_few_vectors_say_nothing():
-    assert between(cloud(1), cloud(9)) is None
-    assert between(cloud(9), cloud(1)) is None
-    assert between(np.ones((5, 3), np.float32), cloud(9)[:, :3]) is None
+    assert between(cloud(9), cloud(10)) is None
+    assert between(cloud(10), cloud(9)) is None
+    assert between(cloud(10), cloud(10)) is not None
+    assert between(np.ones((15, 3), np.float32), cloud(19)[:, :3]) is None

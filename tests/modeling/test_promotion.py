@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from modeling.promotion import Gain, PromotionRule, Standing, deciding, first, judge
+from modeling.promotion import Gain, Probe, PromotionRule, Standing, deciding, first, judge
 
 RULE = PromotionRule(min_gain=0.25)
 STANDING = Standing({"accuracy": 0.8, "macro_f1": 0.75}, {"a": (0.8, 30), "b": (0.7, 5)}, 0.1, 0.5)
@@ -12,10 +12,12 @@ def gain(challenger, champion=0.5, low=0.01, high=0.9):
     return Gain("macro_f1", champion, challenger, low, high)
 
 
-def verdict(
-    of=STANDING, over=STANDING, more=None, blind=None, probe="called by their names", as_it_was=None, rule=RULE
-):
-    return judge(over, of, more or gain(0.8), blind or {}, probe, as_it_was, rule)
+CALLED = Probe("called by their names", passed=True)
+BLIND = {"random": {"accuracy": 0.1}}
+
+
+def verdict(of=STANDING, over=STANDING, more=None, blind=None, probe=CALLED, as_it_was=None, rule=RULE):
+    return judge(over, of, more or gain(0.8), BLIND if blind is None else blind, probe, as_it_was, rule)
 
 
 def failed(found):
@@ -66,6 +68,16 @@ def test_who_is_no_better_than_an_answer_without_looking_is_refused():
     assert failed(verdict(blind={"random": {"accuracy": 0.79, "macro_f1": 0.74}})) == []
 
 
+def test_of_several_species_the_blind_draw_is_held_against_what_decides_there():
+    several = replace(STANDING, scores={"macro_f1_per_observation": 0.3})
+    assert failed(verdict(several, blind={"a blind draw": {"macro_f1_per_observation": 0.3}})) == ["looks"]
+    assert failed(verdict(several, blind={"a blind draw": {"macro_f1_per_observation": 0.29}})) == []
+
+
+def test_where_nothing_blind_was_scored_nobody_is_known_to_look():
+    assert failed(verdict(blind={})) == failed(verdict(blind={"random": {"micro_f1": 0.1}})) == ["looks"]
+
+
 def test_no_species_of_enough_observations_may_lose_more_of_its_recall():
     lost = replace(STANDING, recalls={"a": (0.59, 30), "b": (0.0, 5)})
     found = verdict(lost)
@@ -82,7 +94,9 @@ def test_a_species_that_is_no_longer_found_at_all_has_lost_everything():
 
 
 def test_who_was_never_tried_is_refused():
-    assert failed(verdict(probe="")) == ["names"]
+    found = verdict(probe=Probe("not asked for", passed=False))
+    assert failed(found) == ["names"]
+    assert found.reason == "names of species: not asked for"
 
 
 def test_probabilities_may_not_become_less_right():
@@ -108,7 +122,7 @@ def test_who_is_worse_by_the_labels_of_the_champions_time_is_refused_and_told_ho
 
 
 def test_all_that_failed_is_named():
-    found = verdict(replace(STANDING, seconds=9.0), more=gain(0.1), probe="")
+    found = verdict(replace(STANDING, seconds=9.0), more=gain(0.1), probe=Probe("not asked for", passed=False))
     assert failed(found) == ["better", "names", "latency"]
     assert found.reason.count("; ") == 2
 

@@ -1,7 +1,7 @@
 -- Files that have to be read: new ones, changed ones, and those that were refused for a reason that may have passed.
 -- grain: one row per location
 -- tables: matched_rows, file_reads
--- params: $read_all, $retried_kinds
+-- params: $read_all, $retried_kinds, $first_pause_seconds, $longest_pause_seconds, $now
 with
 
 latest_reads as (
@@ -27,7 +27,16 @@ where
     and (
         latest_reads.attempt is null
         or $read_all
-        or list_contains($retried_kinds, latest_reads.kind)
+        or (
+            list_contains($retried_kinds, latest_reads.kind)
+            -- each time twice as long as before; 0 is no pause
+            and (
+                $longest_pause_seconds = 0
+                or latest_reads.read_at
+                + to_seconds(least($first_pause_seconds * 2 ** (latest_reads.attempt - 1), $longest_pause_seconds))
+                <= $now
+            )
+        )
     )
 -- as they lie in folders and archives, so that a disk reads on and does not jump
 order by

@@ -1,4 +1,4 @@
--- The promotions and rollbacks of a model, in their order, and which of them were carried out to the end.
+-- The promotions and rollbacks of a model, in their order, and which of them were carried out to the end or given up.
 -- grain: one row per promotion_id
 -- tables: promotions
 -- params: $model
@@ -9,7 +9,7 @@ select
     any_value(to_version) as to_version,
     any_value(reason) filter (where step = 'intended') as reason,
     min(recorded_at) as intended_at,
-    count(*) filter (where step = 'done') > 0 as is_done
+    count(*) filter (where step in ('done', 'given up')) > 0 as is_done
 from promotions
 where model = $model
 group by promotion_id
