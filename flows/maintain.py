@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from flows import settings
 from flows.answers import in_bytes
 from flows.orchestration import progress, told
-from lake import maintenance, query, tables
+from lake import maintenance, tables
 from lake.errors import LakeError
 from lake.schemas import TABLES
 from modeling.addresses import without_password
@@ -153,27 +153,23 @@ def _needed(place: settings.Settings) -> dict[str, dict[int, list[str]]]:
     """Return for each table the versions that registered models were made from, with the models.
 
     Raises:
-        LakeError: If the tables tell of trained models, and no registry knows any of them.
+        LakeError: If the tables tell of trained models, and nobody has ever trained where the registry is.
     """
     from modeling.registry import Registry
 
     needed: dict[str, dict[int, list[str]]] = {}
-    maps: set[str] = set()
-    for address in place.registry_uris:
-        registry = Registry(address, place.artifacts)
+    registries = [Registry(address, place.artifacts) for address in place.registry_uris]
+    for registry in registries:
         for model in (model for name in registry.names() for model in registry.versions(name)):
-            maps.add(model.tags.get("class_map_id", ""))
             for table, version in json.loads(model.tags.get("snapshots", "{}")).items():
                 needed.setdefault(table, {}).setdefault(version, []).append(model.model_version)
-    if tables.exists(place.lake, "class_maps"):
-        (seen,) = tables.latest(place.lake, "class_maps")
-        trained = query.answer(place.lake, "upkeep/class_maps", [seen])["class_map_id"].to_pylist()
-        if trained and maps.isdisjoint(trained):
-            where = " and ".join(map(without_password, place.registry_uris)) or f"no registry in {place.home}"
+    if tables.exists(place.lake, "class_maps") and all(registry.is_unused for registry in registries):
+        (maps,) = tables.latest(place.lake, "class_maps")
+        if tables.row_count(place.lake, maps):
+            where = " and ".join(map(without_password, place.registry_uris)) or f"in {place.home}"
             raise LakeError(
-                f"the tables of {place.lake.root} tell of trained models, and {where} knows none of them, so that "
-                f"nobody can say which versions they need: say where their registry is (TAXALAKE_TRACKING_URI, "
-                f"TAXALAKE_POSTGRES)"
+                f"the tables of {place.lake.root} tell of trained models, and there is no registry {where} that knows "
+                f"any, to say which versions they need: say where it is (TAXALAKE_TRACKING_URI, TAXALAKE_POSTGRES)"
             )
     return needed
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import mlflow
 from mlflow.data.delta_dataset_source import DeltaDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import Metric, Param
+from mlflow.entities import Metric, Param, ViewType
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.models.signature import ModelSignature
@@ -181,8 +181,8 @@ class Registry:
 
     def versions(self, name: str) -> list[Version]:
         """Return all versions of a model, oldest first; empty where there is no such model."""
-        if not name:
-            raise RegistryError("a model without a name was asked for")
+        if not name or {"'", '"'} <= set(name):
+            raise RegistryError(f"{name!r} is no name of a model")
         aliases: dict[str, list[str]] = {}
         try:
             # Only the model itself lists its aliases; a search gives versions without them.
@@ -213,6 +213,12 @@ class Registry:
         """Return the names of all registered models."""
         found: list[RegisteredModel] = _all_pages(self._client.search_registered_models)
         return sorted(model.name for model in found)
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether nobody has ever trained here."""
+        default = "0"  # of MLflow, in every database
+        return all(one.experiment_id == default for one in self._client.search_experiments(view_type=ViewType.ALL))
 
     def log(self, run: Run, head: "TrainedHead", tiling: str = "whole") -> str:
         """Log a head as a pyfunc into a run and return its address. It has no name in the registry yet.

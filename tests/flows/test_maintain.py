@@ -103,13 +103,13 @@ def test_without_the_registry_that_says_what_models_need_nothing_is_removed(trai
     assert versions(trained) == before
 
 
-def test_a_registry_that_knows_none_of_the_models_is_not_believed(trained, tmp_path, monkeypatch):
+def test_a_registry_in_which_nobody_has_ever_trained_is_not_believed(trained, tmp_path, monkeypatch):
     maintain.fn(home=trained)
     pass_time(trained / "lake", MONTHS)
     (trained / "mlflow.db").rename(trained / "mislaid.db")
     monkeypatch.setenv("TAXALAKE_TRACKING_URI", f"sqlite:///{tmp_path / 'other.db'}")
     before = versions(trained)
-    with pytest.raises(LakeError, match=r"other.db knows none of them, .* say where"):
+    with pytest.raises(LakeError, match=r"other.db that knows any, .* say where"):
         maintain.fn(home=trained)
     assert versions(trained) == before
 

@@ -70,7 +70,17 @@ def test_an_empty_registry_says_so(new_registry: Registry):
         new_registry.find("poplars")
 
 
-@pytest.mark.parametrize("asked", ["", "@champion", "/1", "pop'lars"])
+def test_all_models_are_found_however_many_there_are_and_whatever_others_call_theirs(registry: Registry):
+    others = {f"other {number:03}" for number in range(120)} | {"pop'lars", 'pop"lars'}
+    for name in others:
+        registry._client.create_registered_model(name)
+    assert others <= set(registry.names())
+    assert all(registry.versions(name) == [] for name in others)
+    for name in others:
+        registry._client.delete_registered_model(name)
+
+
+@pytest.mark.parametrize("asked", ["", "@champion", "/1", "pop'l\"ars"])
 def test_what_can_be_no_name_is_refused(registry: Registry, asked: str):
     with pytest.raises(RegistryError, match="is no name of a model"):
         registry.find(asked)

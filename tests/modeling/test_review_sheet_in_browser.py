@@ -34,6 +34,7 @@ def sheet(takes_several: bool = False) -> Sheet:
     return Sheet(
         title=TITLE,
         review_id="abc",
+        table_hash="def",
         file_name="season-species.csv",
         columns=COLUMNS,
         separator="|",
@@ -195,7 +196,7 @@ def test_work_that_is_not_saved_is_not_lost_by_leaving(opened, tmp_path):
 
 
 def test_a_sheet_of_nothing_says_so(browser, tmp_path):
-    empty = Sheet(TITLE, "abc", "x.csv", COLUMNS, "|", [], 0, False, [])
+    empty = Sheet(TITLE, "abc", "def", "x.csv", COLUMNS, "|", [], 0, False, [])
     (tmp_path / "empty.html").write_text(page(empty), "utf-8")
     shown = browser.new_page()
     said: list[str] = []
