@@ -79,7 +79,7 @@ def judged(
     verdict = promotion.judge(
         standing(ours, champion, seconds[0]),
         standing(theirs, challenger, seconds[1]),
-        _gain(now, metric),
+        _gain(now, metric, f"{theirs.observations} observations of the {theirs.split} side"),
         theirs.without_looking or {"a blind draw": theirs.chance},
         Probe(candidate.tags.get("probe", "never tried"), candidate.tags.get("probe_passed") == "true"),
         None if then is None else _gain(then, metric),
@@ -90,9 +90,9 @@ def judged(
     return verdict, {before.model_version: ours, candidate.model_version: theirs}
 
 
-def _gain(comparison: Comparison, metric: str) -> Gain:
+def _gain(comparison: Comparison, metric: str, judged_on: str = "") -> Gain:
     one = next(one for one in comparison.differences if one.metric == metric)
-    return Gain(metric, one.a, one.b, one.low, one.high)
+    return Gain(metric, one.a, one.b, one.low, one.high, judged_on)
 
 
 def _seconds(

@@ -47,6 +47,7 @@ class Gain:
     challenger: float
     low: float | None
     high: float | None
+    judged_on: str = ""  # how many observations of which side, in words
 
     @property
     def value(self) -> float:
@@ -57,7 +58,8 @@ class Gain:
     def words(self) -> str:
         """The gain for people."""
         span = "" if self.low is None or self.high is None else f" ({self.low:+.4f} to {self.high:+.4f})"
-        return f"{self.metric} {self.challenger:.4f} against {self.champion:.4f}: {self.value:+.4f}{span}"
+        on = f" on {self.judged_on}" if self.judged_on else ""
+        return f"{self.metric} {self.challenger:.4f} against {self.champion:.4f}: {self.value:+.4f}{span}{on}"
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,9 @@ def test_a_kill_at_any_step_of_a_promotion_changes_nothing_in_the_end(shared, tm
     variables = {"PROMOTION_KILLER": str(order), "PYTHONPATH": killers, "TAXALAKE_QUIET_SECONDS": "3600"}
     promoted = 0
     with served(tmp_path, "--watch-seconds", "86400", **variables) as station:
-        for program in PROGRAMS:
-            for step, what in enumerate(STEPS):
+        # Programs take turns: one that ends again and again within a minute ends the station.
+        for step, what in enumerate(STEPS):
+            for program in PROGRAMS:
                 version = 2 if promoted % 2 == 0 else 1
                 victim = 0 if program == "prefect.engine" else _pid_of(station, program)
                 order.write_text(json.dumps({"step": step, "pid": victim}))

@@ -136,7 +136,7 @@ def test_a_worse_challenger_is_refused_with_the_reason(right, flora, tmp_path):
     take_in(home, flora, turned(rows, {"train"}), tmp_path / "poisoned.csv")
     outcome = retrained(home)
     assert outcome.decision == "refused"
-    assert "asked for is +0.0050" in outcome.reason
+    assert "on 12 observations of the test side, asked for is +0.0050" in outcome.reason
     assert champion(home).number == 1
     assert evaluate.fn("plants", "flora@challenger", home=home).model_version == "flora/2"
     again = retrained(home)
