@@ -16,7 +16,7 @@ from lake.tables import Lake
 from modeling.registry import CHAMPION, PREVIOUS_CHAMPION
 
 STEPS = ("intend", "tag", "set_alias previous", "set_alias champion", "conclude")
-PROGRAMS = ("flows.prefect_server", "mlflow", "worker", "prefect.engine")
+PROGRAMS = ("flows.prefect_server", "mlflow", "worker start", "prefect.engine")
 
 
 def begun(station: Served, version: int) -> str:

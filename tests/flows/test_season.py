@@ -119,7 +119,7 @@ def test_a_whole_season_with_programs_killed_on_the_way_ends_as_one_that_was_lef
         time.sleep(chance.uniform(3, 15))
         if len(killed) == KILLS:
             return
-        program = chance.choice(["flows.prefect_server", "mlflow", "worker", "prefect.engine"])
+        program = chance.choice(["flows.prefect_server", "mlflow", "worker start", "prefect.engine"])
         found = [pid for pid, line in left(disturbed).items() if program in line]
         if found:
             os.kill(chance.choice(found), signal.SIGKILL)
