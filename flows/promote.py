@@ -107,8 +107,11 @@ def rollback(name: str, home: Path | None = None, reason: str = "by hand") -> Pr
         left = _number_of(last.from_version)
         pending = retraining.renewals(place.lake, name, champion.recorded_as)
         if asked == left or (asked == name and (last.promotion_id in completed or pending)):
-            say(f"{left} was rolled back to {champion.model_version} before; what is left to do is done")
-            return _rolled_back(place, champion, left, last.reason, last.promotion_id in completed)
+            is_news = last.promotion_id in completed
+            say(f"{left} was rolled back to {champion.model_version} before; what was left to do is done")
+            return _rolled_back(
+                place, champion, left if is_news or pending else champion.model_version, last.reason, is_news
+            )
     if asked not in {name, champion.model_version}:
         raise RegistryError(f"{asked} was to be rolled back, and {champion.model_version} is the champion of {name!r}")
     replaced = _replaced_by(history, champion.recorded_as)

@@ -18,7 +18,7 @@ from flows.promote import finish, hand_over
 from flows.renew import RenewReport, renew_answers
 from flows.retrain_judgement import judged
 from flows.train import Planned, planned, read_recipe, train
-from lake import labels, ledger, retraining, tables
+from lake import embeddings, labels, ledger, retraining, tables
 from lake.errors import LakeError
 from lake.retraining import PROMOTE, Signals, Threshold
 from lake.tables import Snapshot
@@ -65,7 +65,10 @@ class RetrainReport(BaseModel):
     def lines(self) -> list[str]:
         """The report for people."""
         if not self.outcomes:
-            return ["no registered model has learnt from this: `taxalake train` makes the first one"]
+            return [
+                "no champion has learnt from this data set: `taxalake train` makes the first one. What came to another "
+                "data set than the one that a model has learnt from does not change it"
+            ]
         return [line for outcome in self.outcomes for line in outcome.lines()]
 
 
@@ -95,6 +98,9 @@ def retrain(
     registry, run_id = Registry(place.registry_uri, place.artifacts), flow_run_id()
     outcomes: list[Outcome] = []
     failures: list[Exception] = []
+    if dataset is not None:
+        # A name that was mistyped is no reason to say that all is well.
+        embeddings.require_dataset(place.lake, dataset)
     asked = list(_asked(registry, dataset, name))
     for one_dataset, one in asked:
         try:

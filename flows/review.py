@@ -48,14 +48,15 @@ class ReviewReport(BaseModel):
 
     def lines(self) -> list[str]:
         """The report for people."""
+        kept = [f"the table before it was filled in, and lies in {self.kept}"] if self.kept else []
         if not self.observations:
-            return [f"{self.dataset}: nothing in the answers of {self.model_version} asks for a look"]
+            return [f"{self.dataset}: nothing in the answers of {self.model_version} asks for a look", *kept]
         why = ", ".join(f"{count:,} {reason}" for reason, count in sorted(self.by_reason.items()))
         return [
             f"{self.dataset}: {self.observations:,} observations to look at ({why})",
             f"the page: {self.page}",
             f"the table: {self.table}",
-            *([f"the table before it was filled in, and lies in {self.kept}"] if self.kept else []),
+            *kept,
             f"what was filled in: taxalake labels import FILE --dataset {self.dataset}",
             *([] if self.committed else ["nothing new: nothing was committed"]),
         ]

@@ -111,6 +111,10 @@ def serve(place: Settings, doors: Doors, tell: Callable[[str], None], when_up: C
         doors.require_free(doors.port)
         if _has_own_mlflow(place):
             doors.require_free(doors.mlflow_port)
+            if doors.port == doors.mlflow_port:
+                raise SettingsError(
+                    f"port {doors.port} cannot be that of Prefect and of MLflow: name two with --port and --mlflow-port"
+                )
         if place.postgres is not None:
             _require_one_postgres(home, place.postgres)
             made = databases.make(place.postgres)

@@ -58,6 +58,9 @@ def watch(dataset: str | None = None, home: Path | None = None) -> WatchReport:
     report = WatchReport(sources=0, new=[], missing={}, embedded=[], committed=False)
     if tables.exists(place.lake, "ingest_sources"):
         failures = _take_in(place, dataset, report)
+        if dataset is not None and not report.sources:
+            # A name that was mistyped is no reason to say that there is nothing new.
+            embeddings.require_dataset(place.lake, dataset)
         failures += _embed(place, dataset, flow_run_id(), report)
         report.committed = bool(report.new or report.embedded)
         if failures:

@@ -32,10 +32,10 @@ def begun(station: Served, version: int) -> str:
 
 def ended(station: Served, run: str) -> str:
     """Wait for the end of a run, whatever happens to the server."""
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 600
     while True:
         try:
-            return station.ended(run)["state_type"]
+            return station.ended(run, within=600)["state_type"]
         except httpx.HTTPError:
             assert time.monotonic() < deadline, station.said
             time.sleep(1)

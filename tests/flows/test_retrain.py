@@ -210,7 +210,8 @@ def test_every_model_of_a_data_set_is_retrained_where_none_is_named(poor, flora,
         ("flora", "promoted"),
         ("other", "promoted"),
     ]
-    assert retrain.fn("elsewhere", home=poor).outcomes == []
+    with pytest.raises(LakeError, match=r"no photograph of a data set 'elsewhere'.*data sets: plants"):
+        retrain.fn("elsewhere", home=poor)
     assert [outcome.decision for outcome in retrain.fn(home=poor).outcomes] == ["nothing to do"] * 2
 
 

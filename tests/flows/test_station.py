@@ -128,6 +128,10 @@ def test_a_taken_port_is_refused_before_anything_starts(station, tmp_path):
     refused = commanded(tmp_path / "home", "serve", "--port", str(free_ports(1)[0]), "--mlflow-port", port)
     assert refused.returncode == 1
     assert f"port {port} of 127.0.0.1 cannot be had" in refused.stderr
+    free = str(free_ports(1)[0])
+    refused = commanded(tmp_path / "home", "serve", "--port", free, "--mlflow-port", free)
+    assert refused.returncode == 1
+    assert f"port {free} cannot be that of Prefect and of MLflow" in refused.stderr
     assert not left(tmp_path / "home")
     assert not (tmp_path / "home" / "station.json").exists()
 

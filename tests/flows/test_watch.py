@@ -56,6 +56,11 @@ def test_a_place_without_a_source_is_told_so_and_left_as_it_is(tmp_path):
     assert not (tmp_path / "home").exists()
 
 
+def test_a_data_set_that_nobody_knows_is_refused(watched):
+    with pytest.raises(LakeError, match="no photograph of a data set 'nosuch'"):
+        watch.fn("nosuch", home=watched)
+
+
 def test_photographs_that_were_dropped_come_in_and_get_their_vectors_where_others_have_them(watched, folders):
     drop(folders)
     report = watch.fn(home=watched)
