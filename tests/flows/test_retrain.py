@@ -3,6 +3,7 @@
 import csv
 import itertools
 import random
+import re
 import shutil
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ from homes import content, differences, versions
 from PIL import Image
 
 from flows import promote as promoting
-from flows import settings, train_judgement
+from flows import retrain_judgement, settings, train_judgement
 from flows.embed import embed
 from flows.evaluate import evaluate
 from flows.ingest import ingest_table
@@ -74,9 +75,10 @@ def retrained(home, **options):
 
 
 @pytest.fixture(autouse=True)
-def without_figures(monkeypatch):
-    # Seconds for each training, and no promotion hangs on a picture.
+def without_figures_and_clock(monkeypatch):
+    # Seconds for each training and each verdict; no promotion hangs on a picture, and one test has the models timed.
     monkeypatch.setattr(train_judgement, "draw", lambda *_: [])
+    monkeypatch.setattr(retrain_judgement, "_TIMED", 0)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +114,8 @@ def poor(embedded, tmp_path):
     return home
 
 
-def test_the_first_version_is_champion_and_a_better_one_takes_its_place(poor, flora, tmp_path):
+def test_the_first_version_is_champion_and_a_better_one_takes_its_place(poor, flora, tmp_path, monkeypatch):
+    monkeypatch.setattr(retrain_judgement, "_TIMED", 2)
     take_in(poor, flora, rows_of(flora), tmp_path / "right.csv")
     outcome = retrained(poor)
     assert outcome.decision == "promoted", outcome.reason
@@ -121,6 +124,9 @@ def test_the_first_version_is_champion_and_a_better_one_takes_its_place(poor, fl
     assert [row["decision"] for row in content(poor, "retrain_decisions")] == ["promoted"]
     assert [row["step"] for row in content(poor, "promotions")] == ["done", "intended"]
     assert [check["passed"] for check in outcome.checks] == [True] * 7
+    assert re.fullmatch(
+        r"0\.\d{3} s for a photograph against 0\.\d{3} s, 3 times is allowed", outcome.checks[6]["words"]
+    )
 
     again = retrained(poor)
     assert (again.decision, again.committed) == ("nothing to do", True)
@@ -420,6 +426,7 @@ EFFECTS = (
 )
 
 
+@pytest.mark.timeout(900)
 def test_a_retrain_that_dies_at_any_step_of_the_promotion_is_completed_by_the_next(poor, flora, tmp_path, monkeypatch):
     predict.fn("plants", "flora", home=poor)
     take_in(poor, flora, rows_of(flora), tmp_path / "right.csv")

@@ -1,5 +1,4 @@
 import math
-import time
 
 import pytest
 from hypothesis import given, settings
@@ -233,11 +232,11 @@ def test_a_species_that_is_not_on_record_is_warned_of_and_not_refused():
     assert [str(one) for one in checked.warnings] == ["line 2: species 8 is not on record"]
 
 
-def test_a_hundred_thousand_rows_take_seconds():
+@pytest.mark.timeout(60)
+def test_a_hundred_thousand_rows_are_checked_each_by_itself():
     content = file("plantclef2025", *((f"q{number}", f"[{number}, {number + 1}]") for number in range(100_000)))
-    began = time.monotonic()
+    # Two seconds; if each were held against each, days.
     assert check(content, expected=[f"q{number}" for number in range(100_000)]).problems == ()
-    assert time.monotonic() - began < 10
 
 
 # on record
