@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows import settings
 from flows.embed import embed
 from flows.ingest import ingest_table
 from flows.predict import predict
@@ -96,4 +97,4 @@ def begin(season: Season, shared: Path, home: Path, first: tuple[int, int]) -> P
 
 def registry_of(home: Path) -> Registry:
     """The registry of a home."""
-    return Registry(f"sqlite:///{home / 'mlflow.db'}")
+    return Registry(settings.load(home=home).registry_uri)

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 from homes import content, differences
+from postgres import cluster
 from season import MODEL, Season, begin, of_seedlings, registry_of
 from served import Served, left, served
 
+from flows import databases
 from modeling.registry import CHAMPION, PREVIOUS_CHAMPION
 
 # A species has so many photographs in the first half, and in all: (to learn from, to judge by).
@@ -91,6 +93,21 @@ def mixed_up_labels_are_refused(station: Served, season: Season, home: Path) -> 
 
 @pytest.mark.timeout(900)
 def test_what_is_dropped_into_a_folder_becomes_a_better_champion(shared, tmp_path):
+    a_better_champion_comes(shared, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_on_postgresql_it_becomes_one_too(shared, tmp_path, monkeypatch):
+    with cluster() as address:
+        databases.make(address)
+        monkeypatch.setenv("TAXALAKE_POSTGRES", address)
+        a_better_champion_comes(shared, tmp_path)
+        assert not (tmp_path / "home" / "mlflow.db").exists()
+        assert not (tmp_path / "home" / "prefect" / "prefect.db").exists()
+
+
+def a_better_champion_comes(shared, tmp_path):
     season = of_seedlings(shared, tmp_path / "watched", 4)
     home = begin(season, shared, tmp_path / "home", FEW)
     names = sorted(season.rows)
