@@ -9,7 +9,11 @@ What has to outlive this process, or is written by it, lies in PREFECT_HOME or i
 """
 
 import argparse
+import gc
+import itertools
 import os
+import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +29,8 @@ _POLICY = (
     b"base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
 _GOODBYE_SECONDS = 3  # that open connections have when the server is asked to end
+_GARBAGE_SECONDS = 1.0  # between two collections of what is young
+_TURNS = 30  # collections, of which one is of everything
 _PAGES, _LEASES = "ui", "concurrency_leases"  # folders of PREFECT_HOME; the second is named by Prefect
 # They hold the process id of their owner, and in a container every server has the same one: the lock of a server that
 # was killed would be waited for without end.
@@ -90,6 +96,7 @@ def main() -> None:
     from prefect.server.api.server import create_app
 
     app = OwnPagesOnly(create_app(final=True), asked.name)
+    _collect_garbage_beside()
     uvicorn.run(
         app,
         host=asked.host,
@@ -97,6 +104,23 @@ def main() -> None:
         log_level="warning",
         timeout_graceful_shutdown=_GOODBYE_SECONDS,
     )
+
+
+def _collect_garbage_beside() -> None:
+    """Have a thread of its own collect garbage, and never the event loop.
+
+    A cursor of SQLite that goes waits until its connection has done what it does. Where the event loop collects one
+    whose connection waits for the writer, and the writer for the event loop to go on, the server stands still until
+    SQLite gives up after a minute, again and again: seen with pysqlite of Python 3.11 after a server was begun again.
+    """
+    gc.disable()
+
+    def collect() -> None:
+        for turn in itertools.count(1):
+            time.sleep(_GARBAGE_SECONDS)
+            gc.collect(1 if turn % _TURNS else 2)
+
+    threading.Thread(target=collect, name="garbage", daemon=True).start()
 
 
 def _prepare(home: Path) -> None:
